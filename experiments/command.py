@@ -1,0 +1,33 @@
+"""What all commands share: flags in, one clear line out."""
+
+import os
+import sys
+
+from absl import app
+
+# TensorFlow's start-up lines would bury a command's own; set before its import.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+
+def run(main):
+    """Runs main() under absl flags; bad input ends in one line and exit code 1.
+
+    ValueError and OSError are what the library raises for input that it cannot
+    use. Anything else is a bug and keeps its traceback.
+    """
+
+    def checked(argv):
+        if argv[1:]:
+            fail(f"unexpected argument {argv[1]!r}; options begin with --")
+        try:
+            main()
+        except (ValueError, OSError) as error:
+            fail(" ".join(str(error).split()))
+
+    app.run(checked)
+
+
+def fail(message):
+    """Prints `error: message` and ends the process with exit code 1."""
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(1)

@@ -1,0 +1,94 @@
+"""What all pictures share: figures without pyplot, and files that appear whole.
+
+A figure of its own needs no window and shares no state between threads.
+"""
+
+import contextlib
+import functools
+import os
+import pathlib
+import uuid
+
+import numpy as np
+from matplotlib import font_manager
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+DPI = 150
+# Flow in px up to this percentile of all pixels is within the colour wheel: at the
+# borders of a frame TV-L1 is wild, and as a scale would leave the motion pale.
+FLOW_PERCENTILE = 99.9
+# The default font lacks Chinese, Japanese and Korean, in which classes may be named.
+CJK_FONTS = (
+    "Noto Sans CJK JP",
+    "Noto Sans CJK SC",
+    "WenQuanYi Zen Hei",
+    "Droid Sans Fallback",
+    "PingFang SC",
+    "Hiragino Sans",
+    "Microsoft YaHei",
+)
+
+
+def new_figure(width, height, dpi=DPI, **options):
+    """Returns a figure of width x height inches on a canvas without a window."""
+    figure = Figure(figsize=(width, height), dpi=dpi, facecolor="white", **options)
+    FigureCanvasAgg(figure)
+    return figure
+
+
+@functools.cache
+def name_style():
+    """Returns the text properties for names that are not ours, as of classes.
+
+    `$` is a sign like others in them, and a glyph that one font lacks is taken
+    from the next one.
+    """
+    installed = set(font_manager.fontManager.get_font_names())
+    families = ["DejaVu Sans", *(font for font in CJK_FONTS if font in installed)]
+    return {"parse_math": False, "fontfamily": families}
+
+
+def shorten(text, limit):
+    """Cuts a text of a figure, with an ellipsis, to at most limit pixels."""
+    whole = text.get_text()
+    for kept in range(len(whole) - 1, 0, -1):
+        if text.get_window_extent().width <= limit:
+            break
+        text.set_text(f"{whole[:kept].rstrip()}…")
+
+
+@contextlib.contextmanager
+def whole_file(path):
+    """Gives a name beside path to write to, renamed to path if all went well.
+
+    After an error nothing new is left, and a file that was at path before still
+    is. The suffix is kept, as writers take the format from it.
+    """
+    path = pathlib.Path(path)
+    aside = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}{path.suffix}")
+    try:
+        yield aside
+        os.replace(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def save(figure, path):
+    """Writes a figure; raises ValueError where the suffix is no known format."""
+    with whole_file(path) as aside:
+        figure.savefig(aside, dpi="figure", bbox_inches="tight", pad_inches=0.15)
+
+
+def check_clip(rgb, flow, name):
+    """Raises ValueError where rgb or flow is not a clip, or they do not match."""
+    rgb_shape, rgb_type = np.shape(rgb), getattr(rgb, "dtype", type(rgb).__name__)
+    if len(rgb_shape) != 4 or rgb_shape[-1] != 3 or not all(rgb_shape):
+        raise ValueError(f"{name}: rgb has shape {rgb_shape}; expected [T, H, W, 3]")
+    if rgb_type != np.uint8:
+        raise ValueError(f"{name}: rgb has dtype {rgb_type}; expected uint8")
+    if np.shape(flow) != (*rgb_shape[:3], 2):
+        raise ValueError(
+            f"{name}: flow has shape {np.shape(flow)}; expected "
+            f"{(*rgb_shape[:3], 2)}, a field for each of the RGB frames"
+        )

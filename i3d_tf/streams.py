@@ -1,0 +1,62 @@
+"""What a stream is: a value, so that nothing else has to branch on RGB or flow.
+
+All that differs between the two networks of a two-stream I3D, from stored bytes
+to the network's input, is a field of `Stream`. Depth or CT volumes are further
+values of it.
+"""
+
+import dataclasses
+
+from flow import code
+
+
+@dataclasses.dataclass(frozen=True)
+class Stream:
+    """One input modality of the network.
+
+    Attributes:
+      name: key of the stream in batches, records, checkpoints and signatures.
+      channels: channels C of a clip `[T, H, W, C]`.
+      planes: a stored frame is one picture, `planes` pictures above each other,
+        each with `channels // planes` channels: flow is stored as u above v.
+      zero: the stored byte that means 0.
+      scale: bytes per unit: a clip is `(bytes - zero) / scale`, cut to [-1, 1].
+      mirror_signs: factor of each channel when a clip is mirrored left-right.
+    """
+
+    name: str
+    channels: int
+    planes: int
+    zero: float
+    scale: float
+    mirror_signs: tuple[float, ...]
+
+    def __post_init__(self):
+        if self.channels % self.planes:
+            raise ValueError(
+                f"stream {self.name!r}: {self.channels} channels do not divide into "
+                f"{self.planes} planes"
+            )
+        if len(self.mirror_signs) != self.channels:
+            raise ValueError(
+                f"stream {self.name!r}: {len(self.mirror_signs)} mirror_signs for "
+                f"{self.channels} channels; give one for each"
+            )
+
+
+# Bytes 0..255 become [-1, 1] as in the released models (kinetics-i3d README).
+RGB = Stream("rgb", 3, planes=1, zero=127.5, scale=127.5, mirror_signs=(1, 1, 1))
+
+# Codes 1..255 become [-1, 1], which is -20..20 px. In a mirror what moved right
+# moves left, so u changes its sign and v does not.
+FLOW = Stream(
+    "flow",
+    2,
+    planes=2,
+    zero=code.ZERO,
+    scale=code.STEPS,
+    mirror_signs=(-1, 1),
+)
+
+# In the order in which results are listed.
+STREAMS = (RGB, FLOW)
