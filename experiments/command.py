@@ -3,7 +3,7 @@
 import os
 import sys
 
-from absl import app
+from absl import app, logging
 
 # TensorFlow's start-up lines would bury a command's own; set before its import.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -17,6 +17,7 @@ def run(main):
     """
 
     def checked(argv):
+        logging.set_verbosity(logging.ERROR)
         if argv[1:]:
             fail(f"unexpected argument {argv[1]!r}; options begin with --")
         try:

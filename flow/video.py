@@ -72,7 +72,9 @@ def decode(path):
             rate = stream.average_rate or stream.guessed_rate or FPS
             for frame in container.decode(stream):
                 if frame.is_corrupt:
-                    raise VideoError(f"{path}: a frame is damaged (at {float(end or 0):.2f} s)")
+                    raise VideoError(
+                        f"{path}: a frame is damaged (at {float(end or 0):.2f} s)"
+                    )
                 start, duration = _times(frame, Fraction(1) / rate)
                 if start is None or (end is not None and start <= end - duration):
                     start = end or Fraction(0)

@@ -6,17 +6,15 @@ import av
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace
 
-from flow import visualize
+from flow import files, visualize
 from i3d_tf import figures
 
 TOP = 5
 MIN_HEIGHT = 240  # px; a clip of the networks is small on today's screens
 BAR, TRACK = "#9ecae1", "0.94"
-# Quantiser 2 in the units of FFmpeg, FF_QP2LAMBDA = 118 to one.
-MPEG4_QUALITY = {"flags": "+qscale", "global_quality": str(2 * 118)}
 # H.264 plays everywhere; MPEG-4 part 2 is in each FFmpeg, whatever its licence.
 # Quality: visually almost lossless in both.
-CODECS = {"libx264": {"crf": "18"}, "mpeg4": MPEG4_QUALITY}
+CODECS = {"libx264": {"crf": "18"}, "mpeg4": {"qmin": "2", "qmax": "2"}}
 
 
 def annotate_video(path, rgb, flow, classes, scores, fps=25):
@@ -71,7 +69,7 @@ def annotate_video(path, rgb, flow, classes, scores, fps=25):
     codec = next(name for name in CODECS if name in av.codecs_available)
     rate = fractions.Fraction(fps).limit_denominator(1001)
     with (
-        figures.whole_file(path) as aside,
+        files.written_aside(path) as aside,
         # The index first: a browser then plays what it has not loaded whole.
         av.open(
             aside, "w", format="mp4", options={"movflags": "faststart"}

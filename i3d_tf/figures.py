@@ -1,18 +1,17 @@
-"""What all pictures share: figures without pyplot, and files that appear whole.
+"""What all pictures share: figures without pyplot, names in them, checked clips.
 
 A figure of its own needs no window and shares no state between threads.
 """
 
-import contextlib
+import bisect
 import functools
-import os
-import pathlib
-import uuid
 
 import numpy as np
 from matplotlib import font_manager
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+
+from flow import files
 
 DPI = 150
 # Flow in px up to this percentile of all pixels is within the colour wheel: at the
@@ -52,31 +51,19 @@ def name_style():
 def shorten(text, limit):
     """Cuts a text of a figure, with an ellipsis, to at most limit pixels."""
     whole = text.get_text()
-    for kept in range(len(whole) - 1, 0, -1):
-        if text.get_window_extent().width <= limit:
-            break
+
+    def width(kept):
         text.set_text(f"{whole[:kept].rstrip()}…")
+        return text.get_window_extent().width
 
-
-@contextlib.contextmanager
-def whole_file(path):
-    """Gives a name beside path to write to, renamed to path if all went well.
-
-    After an error nothing new is left, and a file that was at path before still
-    is. The suffix is kept, as writers take the format from it.
-    """
-    path = pathlib.Path(path)
-    aside = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}{path.suffix}")
-    try:
-        yield aside
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)
+    if text.get_window_extent().width > limit:
+        # The longest beginning that fits, and one letter where none does.
+        width(max(1, bisect.bisect_right(range(len(whole)), limit, key=width) - 1))
 
 
 def save(figure, path):
     """Writes a figure; raises ValueError where the suffix is no known format."""
-    with whole_file(path) as aside:
+    with files.written_aside(path) as aside:
         figure.savefig(aside, dpi="figure", bbox_inches="tight", pad_inches=0.15)
 
 

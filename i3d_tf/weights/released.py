@@ -11,16 +11,19 @@ import numpy as np
 import tensorflow as tf
 
 _PREFIX = re.compile(r"^(RGB|Flow)/inception_i3d/")
+_HEAD = "Logits/"
 # Our variable's last level -> the released one's.
 _LEAVES = {"kernel": "w", "bias": "b"}
 
 
-def load_released(model, path):
+def load_released(model, path, *, new_head=False):
     """Assigns the released checkpoint at `path` to `model`, every variable of both.
 
     Args:
       model: a network of `build_i3d` for the checkpoint's stream and classes.
       path: a TensorFlow checkpoint's prefix, as `.../model.ckpt`.
+      new_head: if the classes differ in number, keep the model's own classifier
+        and load all else; otherwise that is an error.
 
     Raises:
       ValueError: if there is no such checkpoint, a shape differs (another stream
@@ -43,14 +46,20 @@ def load_released(model, path):
     values = {}
     for name, variable in ours.items():
         value = reader.get_tensor(theirs[name])
+        if (
+            new_head
+            and name.startswith(_HEAD)
+            and value.shape[-1] != variable.shape[-1]
+        ):
+            continue
         if value.shape != tuple(variable.shape):
             raise ValueError(
                 f"{path}: {name} has shape {list(value.shape)}, the model "
                 f"{model.name} needs {list(variable.shape)}{_hint(name, value)}"
             )
         values[name] = np.asarray(value, np.float32)
-    for name, variable in ours.items():
-        variable.assign(values[name])
+    for name, value in values.items():
+        ours[name].assign(value)
 
 
 def _released_name(path):
@@ -62,7 +71,7 @@ def _released_name(path):
 
 
 def _hint(name, value):
-    if name.startswith("Logits/"):
+    if name.startswith(_HEAD):
         return f": the checkpoint has {value.shape[-1]} classes"
     if name.startswith("Conv3d_1a_7x7/"):
         return f": the checkpoint is of a stream with {value.shape[-2]} channels"

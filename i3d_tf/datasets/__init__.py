@@ -1,0 +1,29 @@
+"""Two-stream data sets as TFDS records: aligned, encoded RGB and flow frames."""
+
+import pathlib
+
+import tensorflow_datasets as tfds
+
+
+def open_dataset(data_dir, name):
+    """Returns the built data set `name` below `data_dir`, in its newest version.
+
+    Args:
+      data_dir: the folder that `build_dataset` was given.
+      name: builder and config, as `two_stream_ucf101/split_1`.
+
+    Raises:
+      ValueError: if there is none; lists those that are there.
+    """
+    data_dir = pathlib.Path(data_dir)
+    versions = [path.parent for path in data_dir.glob(f"{name}/*/dataset_info.json")]
+    if not versions:
+        there = sorted(
+            path.parent.parent.relative_to(data_dir).as_posix()
+            for path in data_dir.glob("*/*/*/dataset_info.json")
+        )
+        raise ValueError(
+            f"{data_dir}: no data set {name!r}; there: {', '.join(there) or 'none'}"
+        )
+    newest = max(versions, key=lambda path: tfds.core.Version(path.name))
+    return tfds.builder_from_directory(newest)

@@ -1,0 +1,249 @@
+"""Pictures of a training run and of its clips.
+
+Curves, confusions, sample sheets and annotated videos; each file appears whole or
+not at all.
+"""
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from flow import visualize
+from i3d_tf import figures
+from i3d_tf.annotated_video import annotate_video
+
+__all__ = ["annotate_video", "confusion_matrix", "sample_sheet", "training_curves"]
+
+COLORS = {"rgb": "tab:blue", "flow": "tab:orange", "fused": "black"}
+# A count fits into a cell, and a name beside its row, up to so many classes.
+COUNTS_UP_TO, NAMES_UP_TO = 20, 60
+MARKS_UP_TO = 50
+NAME_LENGTH = 32  # longer names would take the room of the matrix
+SHEET_FRAMES = 6
+BORDER = {"fill": False, "edgecolor": "0.8", "linewidth": 0.8, "clip_on": False}
+
+
+def training_curves(history, path):
+    """Draws loss, top-1 and learning rate over the epochs, training beside test.
+
+    Args:
+      history: a dict for each epoch with `epoch`, `learning_rate` (a dict with a
+        value for each stream), `train` and `test` (dicts of `<stream>_loss` and
+        `<stream>_top1` in [0, 1], the stream `rgb`, `flow` or `fused`; `test` may
+        be None). What an epoch has not measured is left out.
+      path: the picture to write; its suffix is the format.
+
+    Raises:
+      ValueError: history is empty or an epoch lacks one of the four keys.
+    """
+    if not history:
+        raise ValueError("history is empty; expected a dict for each epoch")
+    for index, entry in enumerate(history):
+        missing = {"epoch", "learning_rate", "train", "test"} - set(entry)
+        if missing:
+            raise ValueError(f"history[{index}] lacks {sorted(missing)}: {entry}")
+
+    figure = figures.new_figure(8, 8, layout="constrained")
+    losses, top1s, rates = figure.subplots(3, sharex=True, height_ratios=(3, 3, 1.3))
+    styles = {
+        "train": {"linestyle": "--", "linewidth": 1, "markerfacecolor": "white"},
+        "test": {"linestyle": "-", "linewidth": 2},
+    }
+
+    def curve(axes, group, key, **style):
+        points = [
+            (entry["epoch"], entry[group][key])
+            for entry in history
+            if entry[group] and key in entry[group]
+        ]
+        if points:
+            # Few points are marked: what was measured once is no line.
+            marker = "o" if len(points) <= MARKS_UP_TO else ""
+            style = {"marker": marker, "markersize": 4, **style}
+            axes.plot(*zip(*points, strict=True), **style)
+
+    for stream, color in COLORS.items():
+        for split, style in styles.items():
+            style = {**style, "color": color, "label": f"{stream}, {split}"}
+            curve(losses, split, f"{stream}_loss", **style)
+            curve(top1s, split, f"{stream}_top1", **style)
+        # Streams often share their rate: dashes let the first one show through.
+        style = {"linestyle": "--" if rates.lines else "-", "linewidth": 2}
+        style["marker"] = "o" if len(history) == 1 else ""
+        curve(rates, "learning_rate", stream, color=color, label=stream, **style)
+    losses.set(ylabel="loss")
+    top1s.set(ylabel="top-1", ylim=(-0.02, 1.02))
+    top1s.yaxis.set_major_formatter(PercentFormatter(xmax=1))
+    rates.set(ylabel="learning rate", xlabel="epoch")
+    if all(np.min(line.get_ydata()) > 0 for line in rates.lines):
+        rates.set_yscale("log")
+    rates.set_xlim(history[0]["epoch"] - 0.5, history[-1]["epoch"] + 0.5)
+    rates.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    for axes in (losses, top1s, rates):
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+        if axes.lines:
+            # Beside the panel, where it cannot hide a curve.
+            axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)
+    figure.align_ylabels()
+    figures.save(figure, path)
+
+
+def confusion_matrix(labels, predictions, class_names, path, title):
+    """Draws which class (row) was taken for which (column).
+
+    The colour is the share of the row, so that rare classes count as much as
+    frequent ones; a row without videos is grey. Counts are written in the cells of
+    up to 20 classes, names beside those of up to 60; beyond, the axes show class
+    indices.
+
+    Args:
+      labels: `[N]` integers, the true classes.
+      predictions: `[N]` integers, the predicted ones.
+      class_names: the name of each class.
+      path: the picture to write; its suffix is the format.
+      title: the line above it.
+
+    Raises:
+      ValueError: labels and predictions are empty, differ in length, are not
+        integers or have an index that names no class.
+    """
+    labels, predictions = np.asarray(labels), np.asarray(predictions)
+    classes = len(class_names)
+    if labels.ndim != 1 or labels.shape != predictions.shape or not labels.size:
+        raise ValueError(
+            f"labels have shape {labels.shape}, predictions {predictions.shape}; "
+            "expected [N] twice"
+        )
+    for name, values in (("labels", labels), ("predictions", predictions)):
+        if not np.issubdtype(values.dtype, np.integer):
+            raise ValueError(f"{name} have dtype {values.dtype}; expected integers")
+        if values.min() < 0 or values.max() >= classes:
+            raise ValueError(
+                f"{name} are in {values.min()}..{values.max()}; expected "
+                f"0..{classes - 1} for {classes} class names"
+            )
+    counts = np.zeros((classes, classes), np.int64)
+    np.add.at(counts, (labels, predictions), 1)
+    totals = counts.sum(axis=1, keepdims=True)
+    shares = np.where(totals, counts / np.maximum(totals, 1), np.nan)
+
+    names = [
+        name if len(name) <= NAME_LENGTH else f"{name[: NAME_LENGTH - 1]}…"
+        for name in class_names
+    ]
+    side = 9.0
+    if classes <= NAMES_UP_TO:
+        cell = 0.45 if classes <= COUNTS_UP_TO else 0.2
+        side = max(4.5, 1.5 + 0.07 * max(map(len, names)) + cell * classes)
+    figure = figures.new_figure(side + 0.7, side, layout="constrained")
+    axes = figure.subplots()
+    blues = colormaps["Blues"].with_extremes(bad="0.85")
+    image = axes.imshow(shares, cmap=blues, vmin=0, vmax=1, interpolation="nearest")
+    bar = figure.colorbar(image, shrink=0.6, format=PercentFormatter(xmax=1))
+    bar.set_label("share of the true class")
+    axes.set(xlabel="predicted class", ylabel="true class")
+    axes.set_title(title, **figures.name_style())
+    if classes <= NAMES_UP_TO:
+        style = {"fontsize": 9, **figures.name_style()}
+        slanted = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
+        axes.set_xticks(range(classes), names, **slanted, **style)
+        axes.set_yticks(range(classes), names, **style)
+    else:
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_locator(MaxNLocator(integer=True))
+    if classes <= COUNTS_UP_TO:
+        for row, column in np.argwhere(counts):
+            color = "white" if shares[row, column] > 0.5 else "black"
+            style = {"ha": "center", "va": "center", "fontsize": 8, "color": color}
+            axes.text(column, row, str(counts[row, column]), **style)
+    figures.save(figure, path)
+
+
+def sample_sheet(clips, path):
+    """Shows clips as the networks get them: frames, and below them their flow.
+
+    Up to six frames of each clip, evenly spaced. All flow of a sheet has the same
+    scale, that of the legend at its end.
+
+    Args:
+      clips: for each clip (title, rgb `[T, H, W, 3]` uint8, flow `[T, H, W, 2]`
+        float in px). Clips may differ in length and size.
+      path: the picture to write; its suffix is the format.
+
+    Raises:
+      ValueError: there is no clip, or one has other shapes or types.
+    """
+    if not clips:
+        raise ValueError("clips is empty; expected (title, rgb, flow) for each")
+    chosen = []
+    for title, rgb, flow in clips:
+        figures.check_clip(rgb, flow, f"clip {title!r}")
+        steps = np.linspace(0, len(rgb) - 1, min(SHEET_FRAMES, len(rgb)))
+        steps = np.rint(steps).astype(int)
+        chosen.append((title, steps, np.take(rgb, steps, 0), np.take(flow, steps, 0)))
+    max_flow = max(
+        visualize.max_magnitude(flow, figures.FLOW_PERCENTILE) for *_, flow in chosen
+    )
+    strips = [_strip(rgb, flow, max_flow) for _, _, rgb, flow in chosen]
+
+    # In inches: a strip, what is left of it, above and below it, and the legend.
+    width, left, above, below, legend = 10, 0.55, 0.4, 0.3, 1.2
+    heights = [width * len(strip) / strip.shape[1] for strip in strips]
+    page = (left + width + 0.15, sum(heights) + len(clips) * (above + below) + legend)
+    figure = figures.new_figure(*page)
+
+    def place(x, top, width, height):
+        box = np.array([x, page[1] - top - height, width, height])
+        return figure.add_axes(box / [*page, *page])
+
+    top = 0
+    for (title, steps, rgb, _), strip, height in zip(
+        chosen, strips, heights, strict=True
+    ):
+        axes = place(left, top + above, width, height)
+        axes.imshow(strip)
+        axes.spines[:].set_visible(False)
+        axes.tick_params(length=0)
+        rows, columns = rgb.shape[1:3]
+        corners = np.arange(len(steps)) * (columns + _gap(columns)) - 0.5
+        for x in corners:
+            # Still flow is white as the page: show where the frame ends.
+            for y in (-0.5, len(strip) - rows - 0.5):
+                axes.add_patch(Rectangle((x, y), columns, rows, **BORDER))
+        labels = [f"frame {step}" for step in steps]
+        axes.set_xticks(corners + columns / 2, labels, fontsize=9)
+        axes.set_yticks([rows / 2, len(strip) - rows / 2], ["RGB", "flow"])
+        text = axes.set_title(title, loc="left", **figures.name_style())
+        figures.shorten(text, width * figures.DPI)
+        top += above + height + below
+    wheel = place(left, top + 0.15, 0.9, 0.9)
+    wheel.imshow(visualize.color_wheel(270))
+    wheel.set_axis_off()
+    words = (
+        "The hue is the direction of the motion since the previous frame, the\n"
+        f"saturation its speed: 0 is white, {max_flow:.1f} px the rim, more is darker."
+    )
+    wheel.text(1.15, 0.5, words, transform=wheel.transAxes, va="center")
+    figures.save(figure, path)
+
+
+def _strip(rgb, flow, max_flow):
+    """Frames `[N <= 6, H, W, 3]` in a row, their flow below: `[rows, columns, 3]`."""
+    frames, height, width, _ = rgb.shape
+    gap = _gap(width)
+    strip = np.full(
+        (2 * height + gap, SHEET_FRAMES * (width + gap) - gap, 3), 255, np.uint8
+    )
+    colors = visualize.flow_to_color(flow, max_flow)
+    for frame in range(frames):
+        columns = slice(frame * (width + gap), frame * (width + gap) + width)
+        strip[:height, columns] = rgb[frame]
+        strip[-height:, columns] = colors[frame]
+    return strip
+
+
+def _gap(width):
+    """Pixels between two frames of this width."""
+    return max(2, width // 40)
