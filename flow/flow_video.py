@@ -63,7 +63,7 @@ def describe_flow_video(path):
     Raises VideoError if the file is not a flow video of this code and bound.
     """
     try:
-        with av.open(str(path)) as container:
+        with av.open(str(path), metadata_errors="replace") as container:
             description = _description(path, container)
             # The end of a stream is marked by an empty packet.
             packets = sum(packet.size > 0 for packet in container.demux(video=0))
@@ -78,7 +78,7 @@ def read_flow_video(path):
     Raises VideoError if the file is damaged or of another code or bound.
     """
     try:
-        with av.open(str(path)) as container:
+        with av.open(str(path), metadata_errors="replace") as container:
             _description(path, container)
             for frame in container.decode(video=0):
                 planes = frame.to_ndarray(format="gray")

@@ -61,14 +61,15 @@ def decode(path):
 
     Raises VideoError if the file cannot be decoded to its end or has no frame.
     """
-    end = None
+    previous = end = None
     try:
         # Titles in HMDB51's files are not UTF-8; they are of no use here.
         with av.open(str(path), metadata_errors="replace") as container:
             if not container.streams.video:
                 raise VideoError(f"{path}: has no video stream")
             stream = container.streams.video[0]
-            stream.thread_type = "AUTO"
+            # Threads for frames (AUTO) lose an error in the last few frames.
+            stream.thread_type = "SLICE"
             rate = stream.average_rate or stream.guessed_rate or FPS
             for frame in container.decode(stream):
                 if frame.is_corrupt:
@@ -76,9 +77,9 @@ def decode(path):
                         f"{path}: a frame is damaged (at {float(end or 0):.2f} s)"
                     )
                 start, duration = _times(frame, Fraction(1) / rate)
-                if start is None or (end is not None and start <= end - duration):
+                if start is None or (previous is not None and start <= previous):
                     start = end or Fraction(0)
-                end = start + duration
+                previous, end = start, start + duration
                 image = frame.to_ndarray(format="rgb24")
                 # The rotation is counter-clockwise in degrees, as is rot90's.
                 turns = round(frame.rotation / 90)
@@ -110,7 +111,8 @@ def resample(frames, fps):
       fps: images per second.
     """
     step = Fraction(1) / Fraction(fps)
-    first = previous = end = None
+    # The newest image is kept back: it may lie beyond the end, which comes last.
+    first = previous = end = newest = None
     count = 0
     for start, duration, image in frames:
         if first is None:
@@ -118,7 +120,9 @@ def resample(frames, fps):
         else:
             middle = (previous[0] + start) / 2
             while first + count * step <= middle:
-                yield previous[1]
+                if count:
+                    yield newest
+                newest = previous[1]
                 count += 1
         previous = start, image
         end = start + duration
@@ -126,6 +130,8 @@ def resample(frames, fps):
         return
     # Halves round up: Python would round them to the even number.
     total = max(1, int((end - first) * fps + Fraction(1, 2)))
+    if 0 < count <= total:
+        yield newest
     for _ in range(count, total):
         yield previous[1]
 

@@ -12,7 +12,7 @@ from i3d_tf.weights import load_released
 
 
 class StreamState(tf.train.Checkpoint):
-    """What is trained and saved of one stream: `model` and `optimizer`."""
+    """What is saved of one stream: `model`, `optimizer`, `dropout_state`."""
 
 
 def new_stream_state(stream, config, num_classes):
@@ -39,7 +39,12 @@ def new_stream_state(stream, config, num_classes):
     optimizer = keras.optimizers.SGD(rate, momentum=training.momentum)
     # Else its variables would come into being in the first step, after a restore.
     optimizer.build(model.trainable_variables)
-    return StreamState(model=model, optimizer=optimizer)
+    # TensorFlow's checkpoints follow layers and variables, not Keras's generators.
+    weights = {variable.path for variable in model.weights}
+    dropout_state = [
+        variable.value for variable in model.variables if variable.path not in weights
+    ]
+    return StreamState(model=model, optimizer=optimizer, dropout_state=dropout_state)
 
 
 def load_workdir(workdir):
@@ -49,7 +54,7 @@ def load_workdir(workdir):
       (config, label names, {stream name: model}).
 
     Raises:
-      ValueError: if there is no run or no checkpoint in `workdir`.
+      ValueError: if there is no run or no whole checkpoint in `workdir`.
     """
     workdir = pathlib.Path(workdir)
     path = workdir / "config.json"
@@ -67,9 +72,14 @@ def load_workdir(workdir):
         for stream in config.streams
     }
     states = {name: StreamState(model=model) for name, model in models.items()}
-    restored = tf.train.Checkpoint(**states).restore(newest)
-    # The checkpoint also has optimisers; the networks must be there as a whole.
-    restored.expect_partial().assert_existing_objects_matched()
+    try:
+        restored = tf.train.Checkpoint(**states).restore(newest)
+        # The checkpoint also has optimisers; the networks must be there as a whole.
+        restored.expect_partial().assert_existing_objects_matched()
+    except (tf.errors.OpError, IndexError, AssertionError) as error:
+        raise ValueError(
+            f"{newest}: does not hold all of {'+'.join(models)}; is it cut short?"
+        ) from error
     return config, labels, models
 
 

@@ -122,7 +122,16 @@ def decode(encoded, stream, view, height, size):
 
 def normalise(codes, stream):
     """`[..., C]` uint8 -> float32 in [-1, 1]."""
-    values = (tf.cast(codes, tf.float32) - stream.zero) / stream.scale
+    return _scaled(codes, stream.zero, stream.scale)
+
+
+def normalise_raw(values, stream):
+    """`[..., C]` as users hold it (RGB bytes, flow in px) -> float32 in [-1, 1]."""
+    return _scaled(values, stream.raw_zero, stream.raw_scale)
+
+
+def _scaled(values, zero, scale):
+    values = (tf.cast(values, tf.float32) - zero) / scale
     return tf.clip_by_value(values, -1.0, 1.0)
 
 

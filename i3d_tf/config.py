@@ -116,6 +116,10 @@ class Config:
             raise ValueError(f"batch_size is {self.batch_size}; it must be at least 1")
         if self.dtype not in ("float32", "mixed_bfloat16"):
             raise ValueError(f"dtype is {self.dtype!r}; known: float32, mixed_bfloat16")
+        if self.checkpoint_steps < 1:
+            raise ValueError(
+                f"checkpoint_steps is {self.checkpoint_steps}; it must be at least 1"
+            )
 
     @property
     def streams(self):

@@ -64,24 +64,28 @@ def fuse(logits):
 def top_k(logits, labels, k):
     """Share of rows in which fewer than k classes score above the labelled one.
 
-    A tie counts against the network: one that says the same of all classes is
-    right in none.
+    A tie counts against the network, and so does NaN: one that says the same of all
+    classes is right in none.
 
     Args:
       logits: [N, num_classes].
       labels: [N] int.
     """
     own = np.take_along_axis(logits, labels[:, None], 1)
-    ahead = np.sum(logits >= own, axis=1) - 1
+    ahead = np.sum(~(logits < own), axis=1) - 1
     return float(np.mean(ahead < k))
 
 
 def accuracies(scores):
     """{"rgb": {"top1": share, "top5": share}, "flow": ..., "fused": ...}."""
-    logits = dict(scores.logits)
-    if len(logits) > 1:
-        logits["fused"] = fuse(list(logits.values()))
     return {
         name: {f"top{k}": top_k(value, scores.labels, k) for k in (1, 5)}
-        for name, value in logits.items()
+        for name, value in with_fused(scores.logits).items()
     }
+
+
+def with_fused(logits):
+    """`{stream name: logits}`, and of several streams "fused" too."""
+    if len(logits) == 1:
+        return dict(logits)
+    return {**logits, "fused": fuse(list(logits.values()))}

@@ -22,6 +22,9 @@ class Stream:
       zero: the stored byte that means 0.
       scale: bytes per unit: a clip is `(bytes - zero) / scale`, cut to [-1, 1].
       mirror_signs: factor of each channel when a clip is mirrored left-right.
+      raw_dtype: of the values as users hold them, and exported models take them:
+        RGB bytes, flow in px.
+      raw_zero, raw_scale: as `zero` and `scale`, for these.
     """
 
     name: str
@@ -30,6 +33,9 @@ class Stream:
     zero: float
     scale: float
     mirror_signs: tuple[float, ...]
+    raw_dtype: str
+    raw_zero: float
+    raw_scale: float
 
     def __post_init__(self):
         if self.channels % self.planes:
@@ -45,7 +51,17 @@ class Stream:
 
 
 # Bytes 0..255 become [-1, 1] as in the released models (kinetics-i3d README).
-RGB = Stream("rgb", 3, planes=1, zero=127.5, scale=127.5, mirror_signs=(1, 1, 1))
+RGB = Stream(
+    "rgb",
+    3,
+    planes=1,
+    zero=127.5,
+    scale=127.5,
+    mirror_signs=(1, 1, 1),
+    raw_dtype="uint8",
+    raw_zero=127.5,
+    raw_scale=127.5,
+)
 
 # Codes 1..255 become [-1, 1], which is -20..20 px. In a mirror what moved right
 # moves left, so u changes its sign and v does not.
@@ -56,6 +72,9 @@ FLOW = Stream(
     zero=code.ZERO,
     scale=code.STEPS,
     mirror_signs=(-1, 1),
+    raw_dtype="float32",
+    raw_zero=0.0,
+    raw_scale=code.BOUND,
 )
 
 # In the order in which results are listed.

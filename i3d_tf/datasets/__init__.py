@@ -16,7 +16,8 @@ def open_dataset(data_dir, name):
       ValueError: if there is none; lists those that are there.
     """
     data_dir = pathlib.Path(data_dir)
-    versions = [path.parent for path in data_dir.glob(f"{name}/*/dataset_info.json")]
+    infos = (data_dir / name).glob("*/dataset_info.json")
+    versions = [path.parent for path in infos]
     if not versions:
         there = sorted(
             path.parent.parent.relative_to(data_dir).as_posix()

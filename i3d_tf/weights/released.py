@@ -34,7 +34,8 @@ def load_released(model, path, *, new_head=False):
         reader = tf.train.load_checkpoint(str(path))
     except (tf.errors.OpError, ValueError) as error:
         raise ValueError(f"{path}: not a TensorFlow checkpoint ({error})") from None
-    ours = {_released_name(variable.path): variable for variable in model.variables}
+    # Not `variables`: with dropout these have a random state too.
+    ours = {_released_name(variable.path): variable for variable in model.weights}
     theirs = {_PREFIX.sub("", n): n for n in reader.get_variable_to_shape_map()}
     missing, unknown = sorted(ours.keys() - theirs), sorted(theirs.keys() - ours)
     if missing or unknown:
@@ -45,7 +46,11 @@ def load_released(model, path, *, new_head=False):
         )
     values = {}
     for name, variable in ours.items():
-        value = reader.get_tensor(theirs[name])
+        try:
+            value = reader.get_tensor(theirs[name])
+        except (tf.errors.OpError, IndexError) as error:
+            # The index is there, the data file is missing or cut short.
+            raise ValueError(f"{path}: cannot be read ({error})") from None
         if (
             new_head
             and name.startswith(_HEAD)

@@ -1,0 +1,54 @@
+# make demo: from nothing but Python to a trained, fused, exported two-stream I3D.
+# make test: all tests but the slow ones.   make check: ruff.   make test-slow: the rest.
+# DEMO_SHORT=1 make demo: every stage on few videos and steps; no accuracy is expected.
+
+PYTHON ?= python3
+VENV = .venv
+RUN = $(VENV)/bin/python -m
+DEMO ?= demo
+
+ifdef DEMO_SHORT
+SAMPLES = --train_per_class 2 --test_per_class 1 --seconds 0.6
+STEPS = --set rgb.steps=4 --set flow.steps=4 --set data.num_frames=9
+TARGET = 0
+else
+SAMPLES =
+STEPS =
+TARGET = 0.9
+endif
+
+.PHONY: demo test test-slow check clean-demo
+
+demo: $(VENV)/installed
+	$(RUN) experiments.sample_videos --output $(DEMO) $(SAMPLES)
+	$(RUN) experiments.extract_flow --videos $(DEMO)/videos --output $(DEMO)/flow \
+	    --smaller_side 72
+	$(RUN) experiments.build_dataset --dataset ucf101 --videos $(DEMO)/videos \
+	    --flow $(DEMO)/flow --annotations $(DEMO)/annotations --data_dir $(DEMO)/data
+	$(RUN) experiments.train --config experiments/configs/demo.py \
+	    --workdir $(DEMO)/run --data_dir $(DEMO)/data $(STEPS)
+	$(RUN) experiments.evaluate --workdir $(DEMO)/run --data_dir $(DEMO)/data
+	$(RUN) experiments.export --workdir $(DEMO)/run --output $(DEMO)/model
+	$(RUN) experiments.predict --model $(DEMO)/model --output $(DEMO)/prediction \
+	    --video $(DEMO)/videos/CircleBlue/v_CircleBlue_g01_c01.avi
+	$(RUN) experiments.demo_report --demo $(DEMO) --target $(TARGET)
+
+test: $(VENV)/installed
+	$(RUN) pytest
+
+test-slow: $(VENV)/installed
+	$(RUN) pytest -m slow
+
+check: $(VENV)/installed
+	$(RUN) ruff check .
+	$(RUN) ruff format --check .
+
+clean-demo:
+	rm -rf $(DEMO)
+
+# The mark is made last: an installation that broke off is done again.
+$(VENV)/installed: setup.cfg constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python 3.11 or newer is needed")'
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@

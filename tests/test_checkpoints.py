@@ -1,0 +1,236 @@
+"""Runs on disk -> networks: what was saved last comes back, or a clear error."""
+
+import dataclasses
+import json
+import shutil
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from i3d_tf.checkpoints import load_workdir, load_workdirs, new_stream_state
+from i3d_tf.config import Config, Data, StreamTraining, to_dict
+from i3d_tf.training import Progress
+
+LABELS = ["jump", "Läufer", "跑"]
+STREAM = StreamTraining(
+    steps=9, learning_rates=(0.1, 0.01), boundaries=(5,), dropout=0.5
+)
+CONFIG = Config(
+    Data("two_stream_folder/tiny", num_frames=9, size=32, smaller_side=40),
+    rgb=STREAM,
+    flow=STREAM,
+    width=0.02,
+    batch_norm_decay=0.9,
+)
+
+
+def _run(workdir, config, labels=LABELS, steps=(3,)):
+    """A workdir as training leaves it; returns the weights of the last checkpoint."""
+    workdir.mkdir(parents=True)
+    kept = {"config": to_dict(config), "labels": labels}
+    (workdir / "config.json").write_text(json.dumps(kept), "utf-8")
+    states = {
+        stream.name: new_stream_state(stream, config, len(labels))
+        for stream in config.streams
+    }
+    progress = Progress(config.streams, workdir / "checkpoints", states)
+    rng = np.random.default_rng(len(workdir.name))
+    for step in steps:
+        progress.step = step
+        for state in states.values():
+            for variable in state.model.variables:
+                variable.assign(rng.normal(size=variable.shape))
+        progress.save()
+    return {name: state.model.get_weights() for name, state in states.items()}
+
+
+def _assert_weights(model, weights):
+    assert len(model.variables) == 230
+    for variable, value in zip(model.variables, weights, strict=True):
+        np.testing.assert_array_equal(
+            variable.numpy(), value, err_msg=variable.path, strict=True
+        )
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """(workdirs, weights) of a run of RGB and a run of flow."""
+    folder = tmp_path_factory.mktemp("runs")
+    configs = {
+        "rgb": dataclasses.replace(CONFIG, flow=None),
+        "flow": dataclasses.replace(CONFIG, rgb=None, seed=3),
+    }
+    weights = {}
+    for name, config in configs.items():
+        weights |= _run(folder / name, config)
+    return {name: folder / name for name in configs}, weights
+
+
+def test_the_last_checkpoint_of_both_streams_comes_back(tmp_path):
+    weights = _run(tmp_path / "begun_here", CONFIG, steps=(2, 10, 9))
+    # A run may be moved.
+    workdir = (tmp_path / "begun_here").rename(tmp_path / "moved")
+    assert sorted(path.name for path in (workdir / "checkpoints").glob("*.index")) == [
+        "ckpt-10.index",
+        "ckpt-9.index",
+    ]
+    config, labels, models = load_workdir(workdir)
+    assert config == CONFIG
+    assert labels == LABELS
+    assert list(models) == ["rgb", "flow"]
+    for name, model in models.items():
+        assert model.name == f"i3d_{name}"
+        assert model.output_shape == (None, 3)
+        _assert_weights(model, weights[name])
+
+
+def test_a_bfloat16_run_is_loaded_in_float32(tmp_path):
+    config = dataclasses.replace(CONFIG, dtype="mixed_bfloat16", rgb=None)
+    weights = _run(tmp_path / "run", config)
+    kept, _, models = load_workdir(str(tmp_path / "run"))
+    assert kept.dtype == "mixed_bfloat16"
+    assert models["flow"].get_layer("Mixed_4f").output.dtype == "float32"
+    _assert_weights(models["flow"], weights["flow"])
+
+
+def test_runs_of_one_stream_each_are_joined(runs):
+    workdirs, weights = runs
+    config, labels, models = load_workdirs([workdirs["flow"], workdirs["rgb"]])
+    assert config.seed == 3  # the first one's
+    assert labels == LABELS
+    assert list(models) == ["flow", "rgb"]
+    for name, model in models.items():
+        _assert_weights(model, weights[name])
+
+
+def test_a_stream_twice_is_refused(runs):
+    workdirs, _ = runs
+    twins = [workdirs["rgb"], workdirs["flow"], workdirs["rgb"]]
+    with pytest.raises(ValueError) as error:
+        load_workdirs(twins)
+    assert str(error.value) == (
+        f"{workdirs['rgb']}: has a stream that {workdirs['rgb']} has too"
+    )
+
+
+def _changed(workdir, copy, change):
+    """A copy of a run with `change(kept)` done to its config.json."""
+    shutil.copytree(workdir, copy)
+    kept = json.loads((copy / "config.json").read_text("utf-8"))
+    change(kept)
+    (copy / "config.json").write_text(json.dumps(kept), "utf-8")
+    return copy
+
+
+def test_other_labels_are_refused(runs, tmp_path):
+    workdirs, _ = runs
+
+    def swap(kept):
+        kept["labels"] = kept["labels"][::-1]
+
+    other = _changed(workdirs["flow"], tmp_path / "other", swap)
+    with pytest.raises(ValueError) as error:
+        load_workdirs([workdirs["rgb"], other])
+    assert str(error.value) == (
+        f"{other}: 3 classes, {workdirs['rgb']} has 3, or others"
+    )
+
+
+def test_other_data_are_refused(runs, tmp_path):
+    workdirs, _ = runs
+
+    def longer(kept):
+        kept["config"]["data"]["num_frames"] = 16
+
+    other = _changed(workdirs["flow"], tmp_path / "other", longer)
+    with pytest.raises(ValueError, match="other: config.data differs from .*rgb's$"):
+        load_workdirs([workdirs["rgb"], other])
+
+
+def test_no_run(tmp_path):
+    with pytest.raises(ValueError) as error:
+        load_workdir(tmp_path / "none")
+    assert str(error.value) == (
+        f"{tmp_path / 'none'}: no config.json; is it the --workdir of train?"
+    )
+
+
+def test_no_checkpoint(runs, tmp_path):
+    workdirs, _ = runs
+    copy = tmp_path / "copy"
+    shutil.copytree(workdirs["rgb"], copy)
+    shutil.rmtree(copy / "checkpoints")
+    with pytest.raises(ValueError, match="copy: no checkpoint; train has not saved"):
+        load_workdir(copy)
+
+
+def test_a_stream_that_the_checkpoint_lacks(runs, tmp_path):
+    workdirs, _ = runs
+
+    def both(kept):
+        kept["config"]["flow"] = kept["config"]["rgb"]
+
+    copy = _changed(workdirs["rgb"], tmp_path / "copy", both)
+    with pytest.raises(ValueError) as error:
+        load_workdir(copy)
+    assert str(error.value) == (
+        f"{copy / 'checkpoints' / 'ckpt-3'}: does not hold all of rgb+flow; is it cut "
+        "short?"
+    )
+
+
+@pytest.mark.parametrize("kept_bytes", [0, 3000])
+def test_a_checkpoint_that_is_cut_short(runs, tmp_path, kept_bytes):
+    workdirs, _ = runs
+    copy = tmp_path / "copy"
+    shutil.copytree(workdirs["rgb"], copy)
+    data = copy / "checkpoints" / "ckpt-3.data-00000-of-00001"
+    data.write_bytes(data.read_bytes()[:kept_bytes])
+    with pytest.raises(ValueError, match="ckpt-3: does not hold all of rgb; is it cut"):
+        load_workdir(copy)
+
+
+def test_released_weights_begin_a_training_with_a_new_classifier(runs, tmp_path):
+    workdirs, weights = runs
+    _, _, models = load_workdir(workdirs["rgb"])
+    names = [_released(variable.path) for variable in models["rgb"].variables]
+    path = tmp_path / "model.ckpt"
+    tf.raw_ops.SaveV2(
+        prefix=str(path),
+        tensor_names=names,
+        shape_and_slices=[""] * len(names),
+        tensors=[tf.constant(value) for value in weights["rgb"]],
+    )
+    rgb = dataclasses.replace(STREAM, initial_weights=str(path))
+    config = dataclasses.replace(CONFIG, rgb=rgb, flow=None)
+    state = new_stream_state(config.streams[0], config, num_classes=4)
+    fresh = new_stream_state(
+        config.streams[0], dataclasses.replace(config, rgb=STREAM), num_classes=4
+    )
+    got, initial = state.model.get_weights(), fresh.model.get_weights()
+    assert got[-1].shape == (4,)
+    for value, want in zip(got, [*weights["rgb"][:-2], *initial[-2:]], strict=True):
+        np.testing.assert_array_equal(value, want)
+
+
+def _released(path):
+    layer, leaf = path.split("/")
+    layer = layer.replace("Logits.Conv3d_0c_1x1", "Logits.Conv3d_0c_1x1.conv_3d")
+    leaf = {"kernel": "w", "bias": "b"}.get(leaf, leaf)
+    return f"RGB/inception_i3d/{layer.replace('.', '/')}/{leaf}"
+
+
+def test_optimizer_follows_the_recipe(runs):
+    state = new_stream_state(CONFIG.streams[1], CONFIG, num_classes=3)
+    assert state.optimizer.momentum == 0.9
+    rates = []
+    for step in (0, 5, 6, 8):
+        state.optimizer.iterations.assign(step)
+        rates.append(round(float(state.optimizer.learning_rate), 6))
+    assert rates == [0.1, 0.1, 0.01, 0.01]
+    assert state.model.get_layer("Dropout_0b").rate == 0.5
+    assert state.model.get_layer("Conv3d_1a_7x7.batch_norm").momentum == 0.9
+    # Built with the network, so that a restore finds its variables: the counter
+    # and 116 momenta.
+    assert len(state.optimizer.variables) == 117

@@ -1,0 +1,258 @@
+"""Recipes: overrides, checks, and the way through JSON."""
+
+import dataclasses
+import json
+import pathlib
+
+import pytest
+
+from experiments import configs as recipes
+from i3d_tf.config import (
+    Config,
+    Data,
+    StreamTraining,
+    from_dict,
+    load_config,
+    to_dict,
+)
+from i3d_tf.streams import FLOW, RGB
+
+RECIPES = sorted(pathlib.Path(recipes.__path__[0]).glob("*.py"))
+
+STREAM = StreamTraining(steps=10, learning_rates=(0.1, 0.01), boundaries=(5,))
+CONFIG = Config(Data("two_stream_folder/tiny"), rgb=STREAM, flow=STREAM)
+
+FILE = """
+from i3d_tf.config import Config, Data, StreamTraining
+
+STREAM = StreamTraining(steps=10, learning_rates=(0.1, 0.01), boundaries=(5,))
+CONFIG = Config(Data("two_stream_folder/tiny"), rgb=STREAM, flow=STREAM)
+"""
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    path = tmp_path / "recipe.py"
+    path.write_text(FILE)
+    return path
+
+
+def _replaced(section, **fields):
+    """CONFIG with fields of one section replaced."""
+    changed = dataclasses.replace(getattr(CONFIG, section), **fields)
+    return dataclasses.replace(CONFIG, **{section: changed})
+
+
+def test_a_file_without_overrides(recipe):
+    assert load_config(recipe) == CONFIG
+    assert load_config(str(recipe)) == CONFIG
+
+
+@pytest.mark.parametrize(
+    "override, wanted",
+    [
+        ("batch_size=3", dataclasses.replace(CONFIG, batch_size=3)),
+        ("dtype=mixed_bfloat16", dataclasses.replace(CONFIG, dtype="mixed_bfloat16")),
+        ("flow=None", dataclasses.replace(CONFIG, flow=None)),
+        ("rgb.steps=7", _replaced("rgb", steps=7)),
+        ("flow.learning_rates=(1, 2e-3)", _replaced("flow", learning_rates=(1, 0.002))),
+        ("flow.learning_rates=[1, 0.5]", _replaced("flow", learning_rates=(1, 0.5))),
+        ("rgb.boundaries=8,", _replaced("rgb", boundaries=(8,))),
+        ("rgb.dropout=0", _replaced("rgb", dropout=0.0)),
+        ("data.mirror=False", _replaced("data", mirror=False)),
+        ("data.dataset=other/set", _replaced("data", dataset="other/set")),
+        # A string is a string, whatever it looks like, and may hold an equals sign.
+        ("data.test_split=123", _replaced("data", test_split="123")),
+        ("data.test_split=a=b", _replaced("data", test_split="a=b")),
+        ("data.test_split=", _replaced("data", test_split="")),
+        ("rgb.initial_weights=w/x.ckpt", _replaced("rgb", initial_weights="w/x.ckpt")),
+        ("rgb.initial_weights=None", CONFIG),
+    ],
+)
+def test_override(recipe, override, wanted):
+    got = load_config(recipe, [override])
+    assert got == wanted
+    # 1 == 1.0, but JSON and the reader tell them apart.
+    assert repr(got) == repr(_floats(wanted))
+
+
+def _floats(config):
+    """Fields that hold floats, as floats."""
+    streams = {}
+    for name in ("rgb", "flow"):
+        if (stream := getattr(config, name)) is not None:
+            rates = tuple(float(rate) for rate in stream.learning_rates)
+            streams[name] = dataclasses.replace(stream, learning_rates=rates)
+    return dataclasses.replace(config, **streams)
+
+
+def test_overrides_are_checked_together_and_the_last_one_wins(recipe):
+    config = load_config(
+        recipe,
+        [
+            "rgb.learning_rates=(3.0,)",
+            "rgb.boundaries=()",
+            "batch_size=2",
+            "batch_size=4",
+        ],
+    )
+    assert config.rgb == StreamTraining(steps=10, learning_rates=(3.0,))
+    assert config.flow == STREAM
+    assert config.batch_size == 4
+
+
+@pytest.mark.parametrize(
+    "override, message",
+    [
+        ("bath_size=3", "Config has no field 'bath_size'; the closest is 'batch_size'"),
+        ("rgb.step=3", "StreamTraining has no field 'step'; the closest is 'steps'"),
+        ("data.smaler_side=3", "no field 'smaler_side'; the closest is 'smaller_side'"),
+        ("=3", "Config has no field ''"),
+        ("batch_size", "'batch_size': expected field=value or field.sub=value"),
+        ("batch_size.x=3", "batch_size is 6 and has no fields"),
+        ("data=None", "'None' is not of type Data"),
+        ("rgb=5", "'5' is not of type"),
+        ("batch_size=2.0", "'2.0' is not of type int"),
+        ("batch_size=two", "'two' is not of type int"),
+        ("batch_size=True", "'True' is not of type int"),
+        ("batch_size=None", "'None' is not of type int"),
+        ("rgb.dropout=True", "'True' is not of type float"),
+        ("data.mirror=1", "'1' is not of type bool"),
+        ("rgb.learning_rates=0.1", "'0.1' is not of type tuple"),
+        ("rgb.learning_rates=(0.1, 'a')", "is not of type tuple"),
+        ("rgb.boundaries=(1.5,)", "is not of type tuple"),
+        ("rgb.initial_weights=12", "'12' is not of type str | None"),
+    ],
+)
+def test_override_errors(recipe, override, message):
+    with pytest.raises(ValueError) as error:
+        load_config(recipe, [override])
+    assert message in str(error.value)
+    assert override in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_override_of_a_stream_that_is_left_out(recipe):
+    with pytest.raises(ValueError, match="^rgb.steps=3: rgb is None and has no fields"):
+        load_config(recipe, ["rgb=None", "rgb.steps=3"])
+
+
+@pytest.mark.parametrize(
+    "override, message",
+    [
+        ("data.num_frames=8", "data.num_frames is 8; the network needs 9"),
+        ("data.size=31", "data.size is 31; it must lie between 32 and"),
+        ("data.size=257", "data.size is 257; .* data.smaller_side, 256"),
+        ("rgb.steps=0", "steps is 0; it must be at least 1"),
+        ("rgb.dropout=1", r"dropout is 1.0; it must lie in \[0, 1\)"),
+        ("rgb.dropout=-0.1", r"dropout is -0.1; it must lie in \[0, 1\)"),
+        ("rgb.boundaries=()", "2 learning_rates for 0 boundaries; give one rate more"),
+        ("batch_size=0", "batch_size is 0; it must be at least 1"),
+        ("dtype=float16", "dtype is 'float16'; known: float32, mixed_bfloat16"),
+        ("checkpoint_steps=0", "checkpoint_steps is 0; it must be at least 1"),
+    ],
+)
+def test_values_out_of_range(recipe, override, message):
+    with pytest.raises(ValueError, match=message):
+        load_config(recipe, [override])
+
+
+@pytest.mark.parametrize("boundaries", [(5, 5), (6, 5)])
+def test_boundaries_must_rise(boundaries):
+    with pytest.raises(ValueError, match="must rise"):
+        StreamTraining(10, learning_rates=(1.0, 1.0, 1.0), boundaries=boundaries)
+
+
+def test_limits_themselves_are_allowed():
+    data = Data("x", num_frames=9, size=32, smaller_side=32)
+    assert (data.num_frames, data.size, data.smaller_side) == (9, 32, 32)
+    stream = StreamTraining(1, learning_rates=(0.1,), dropout=0.0)
+    assert (stream.steps, stream.dropout) == (1, 0.0)
+
+
+def test_defaults_are_the_papers():
+    data = Data("x")
+    assert (data.num_frames, data.size, data.smaller_side) == (64, 224, 256)
+    assert data.mirror
+    stream = StreamTraining(1, learning_rates=(0.1,))
+    assert (stream.momentum, stream.weight_decay, stream.dropout) == (0.9, 1e-7, 0.5)
+    assert CONFIG.batch_norm_decay == 0.999
+    assert CONFIG.width == 1.0
+
+
+def test_streams_and_steps():
+    longer = dataclasses.replace(STREAM, steps=20)
+    both = dataclasses.replace(CONFIG, flow=longer)
+    assert (both.streams, both.steps) == ((RGB, FLOW), 20)
+    rgb = dataclasses.replace(both, flow=None)
+    assert (rgb.streams, rgb.steps) == ((RGB,), 10)
+    flow = dataclasses.replace(both, rgb=None)
+    assert (flow.streams, flow.steps) == ((FLOW,), 20)
+    with pytest.raises(ValueError, match="neither rgb nor flow is to be trained"):
+        dataclasses.replace(CONFIG, rgb=None, flow=None)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        CONFIG,
+        dataclasses.replace(CONFIG, rgb=None),
+        _replaced("flow", initial_weights="w/model.ckpt"),
+    ],
+)
+def test_round_trip_through_json(config):
+    again = from_dict(json.loads(json.dumps(to_dict(config))))
+    assert again == config
+    assert again.streams == config.streams
+    assert hash(again) == hash(config)  # tuples, not lists
+
+
+def test_from_dict_names_the_field_it_does_not_know():
+    values = to_dict(CONFIG)
+    values["rgb"]["learning_rate"] = 0.1
+    with pytest.raises(
+        ValueError,
+        match="StreamTraining has no field 'learning_rate'; the closest is "
+        "'learning_rates'",
+    ):
+        from_dict(values)
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_recipes_load(path):
+    config = load_config(path)
+    assert from_dict(json.loads(json.dumps(to_dict(config)))) == config
+    # Each of its fields can be set from the command line to what it is.
+    overrides = [
+        f"{section}.{name}={value}"
+        for section, values in to_dict(config).items()
+        if isinstance(values, dict)
+        for name, value in values.items()
+    ]
+    assert load_config(path, overrides) == config
+
+
+def test_there_are_recipes():
+    assert {"demo", "arm_actions"} <= {path.stem for path in RECIPES}
+
+
+def test_no_such_file(tmp_path):
+    with pytest.raises(ValueError, match="none.py: no such config"):
+        load_config(tmp_path / "none.py")
+    with pytest.raises(ValueError, match="no such config"):
+        load_config(tmp_path)
+
+
+def test_not_a_python_file(tmp_path):
+    path = tmp_path / "recipe.json"
+    path.write_text("{}")
+    with pytest.raises(ValueError, match="recipe.json: not a Python file"):
+        load_config(path)
+
+
+@pytest.mark.parametrize("text", ["", "CONFIG = {'batch_size': 3}", "config = 1"])
+def test_a_file_without_a_config(tmp_path, text):
+    path = tmp_path / "recipe.py"
+    path.write_text(text)
+    with pytest.raises(ValueError, match="recipe.py: defines no CONFIG of"):
+        load_config(path)

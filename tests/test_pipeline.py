@@ -1,0 +1,165 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import tiny
+
+from i3d_tf import FLOW, RGB, pipeline
+from i3d_tf.datasets import open_dataset
+
+FRAMES = 12  # of each source video: 11 pairs, k = 1 ... 11
+
+
+@pytest.fixture(scope="module")
+def builder(tmp_path_factory, write_video):
+    folder = tmp_path_factory.mktemp("pipeline")
+    tiny.build(folder, write_video, frames=FRAMES)
+    return open_dataset(folder / "data", "two_stream_folder/tiny")
+
+
+def epoch(builder, number=0, *, streams=(RGB, FLOW), seed=0, skip=0, **changes):
+    """The batches of an epoch: [(inputs as numpy, labels)]."""
+    data = dataclasses.replace(tiny.config().data, **changes)
+    batches = pipeline.train_batches(
+        builder, data, streams, batch_size=3, seed=seed, epoch=number, skip=skip
+    )
+    return [
+        ({name: clip.numpy() for name, clip in inputs.items()}, labels.numpy())
+        for inputs, labels in batches
+    ]
+
+
+def seen_in_rgb(clip):
+    """(video, frames, left, mirrored) where left + 8 * video is all that shows."""
+    row = clip.mean((1, 3)) * 127.5 + 127.5  # [T, W]
+    mirrored = row[0, 0] > row[0, -1]
+    return np.rint(row[:, -1] if mirrored else row[:, 0]) - 20, bool(mirrored)
+
+
+def seen_in_flow(clip):
+    """(frames k, left, mirrored, odd video) from u and v in [-1, 1]."""
+    u, v = clip[..., 0].mean((1, 2)) * 20, clip[..., 1].mean((0, 1)) * 20
+    mirrored = v[0] > v[-1]
+    columns = (v[::-1] if mirrored else v) * 4 + 28
+    left = np.rint((columns - np.arange(len(v))).mean())
+    odd = (u[0] < 0) != mirrored
+    return np.rint(np.abs(u)) - 1, int(left), bool(mirrored), bool(odd)
+
+
+def test_rgb_and_flow_show_the_same_view_over_epochs(builder):
+    seen = set()
+    for number in range(3):
+        for inputs, _ in epoch(builder, number):
+            for rgb, flow in zip(inputs["rgb"], inputs["flow"], strict=True):
+                frames, left, mirrored, odd = seen_in_flow(flow)
+                level, rgb_mirrored = seen_in_rgb(rgb)
+                assert rgb_mirrored == mirrored
+                # RGB shows x + 4 k + 8 i: of frame k, from column left on.
+                video = (level - 4 * frames - left) / 8
+                assert np.abs(video - np.rint(video[0])).max() <= 0.25
+                assert int(np.rint(video[0])) % 2 == odd
+                seen.add((frames[0], left, mirrored))
+    # Other Views for each video and epoch.
+    assert len(seen) > 20
+
+
+def test_frames_are_consecutive_and_begin_with_the_first_that_has_flow(builder):
+    starts = set()
+    for number in range(8):
+        for inputs, _ in epoch(builder, number):
+            for flow in inputs["flow"]:
+                frames, *_ = seen_in_flow(flow)
+                np.testing.assert_array_equal(np.diff(frames), 1)
+                starts.add(int(frames[0]))
+    # 11 pairs hold 9 frames at 3 places.
+    assert starts == {1, 2, 3}
+
+
+def test_short_videos_are_looped(builder):
+    for inputs, _ in epoch(builder, num_frames=20):
+        for flow in inputs["flow"]:
+            frames, *_ = seen_in_flow(flow)
+            np.testing.assert_array_equal((np.diff(frames) - 1) % 11, 0)
+
+
+def test_the_same_epoch_is_the_same_and_the_next_is_not(builder):
+    for (first, labels), (again, same_labels) in zip(
+        epoch(builder), epoch(builder), strict=True
+    ):
+        np.testing.assert_array_equal(first["rgb"], again["rgb"])
+        np.testing.assert_array_equal(first["flow"], again["flow"])
+        np.testing.assert_array_equal(labels, same_labels)
+    other = epoch(builder, 1)
+    assert not np.array_equal(epoch(builder)[0][0]["rgb"], other[0][0]["rgb"])
+
+
+def test_a_stream_alone_sees_what_it_sees_beside_the_other(builder):
+    both, alone = epoch(builder), epoch(builder, streams=(FLOW,))
+    for (inputs, _), (flow_only, _) in zip(both, alone, strict=True):
+        assert list(flow_only) == ["flow"]
+        np.testing.assert_array_equal(inputs["flow"], flow_only["flow"])
+
+
+def test_every_video_once_an_epoch_in_another_order(builder):
+    orders = []
+    for number in range(2):
+        order = [
+            tuple(example["id"].numpy().decode() for example in [example])[0]
+            for example in pipeline.read_examples(
+                builder, "train", (), shuffle=(0, number)
+            )
+        ]
+        assert sorted(order) == sorted(
+            f"{label}/v{i}.mkv" for label in tiny.LABELS for i in range(3)
+        )
+        orders.append(order)
+    assert orders[0] != orders[1]
+
+
+def test_skip_passes_over_whole_batches(builder):
+    everything, rest = epoch(builder), epoch(builder, skip=2)
+    assert len(everything) == 3 and len(rest) == 1
+    np.testing.assert_array_equal(rest[0][0]["rgb"], everything[2][0]["rgb"])
+
+
+def test_labels_are_one_hot(builder):
+    labels = np.concatenate([labels for _, labels in epoch(builder)])
+    np.testing.assert_array_equal(labels.sum(0), [3, 3, 3])
+    np.testing.assert_array_equal(labels.max(1), 1)
+
+
+def test_evaluation_shows_the_centre_in_a_fixed_order(builder):
+    data = tiny.config().data
+    batches = list(
+        pipeline.eval_batches(builder, data, (RGB, FLOW), split="test", batch_size=2)
+    )
+    assert [len(ids) for _, _, ids in batches] == [2, 1]
+    ids = [id_.decode() for _, _, batch_ids in batches for id_ in batch_ids.numpy()]
+    assert sorted(ids) == [f"{label}/v3.mkv" for label in tiny.LABELS]
+    for inputs, labels, batch_ids in batches:
+        for flow, rgb, label, id_ in zip(
+            inputs["flow"].numpy(),
+            inputs["rgb"].numpy(),
+            labels.numpy(),
+            batch_ids.numpy(),
+            strict=True,
+        ):
+            frames, left, mirrored, odd = seen_in_flow(flow)
+            # The middle 9 of the pairs 1 ... 11, the middle 32 of 56 columns.
+            assert (frames.tolist(), left) == (list(range(2, 11)), 12)
+            assert (mirrored, odd) == (False, True)
+            level, _ = seen_in_rgb(rgb)
+            assert np.abs(level - (12 + 4 * frames + 8 * 3)).max() <= 1
+            assert tiny.LABELS[label.argmax()] == id_.decode().split("/")[0]
+
+
+def test_unknown_split_lists_those_there_are(builder):
+    with pytest.raises(ValueError, match="no split 'val'; there are .*train"):
+        pipeline.read_examples(builder, "val", (RGB,))
+
+
+def test_frames_of_another_size_are_refused(builder):
+    pipeline.check_fits(builder, tiny.config().data)
+    data = dataclasses.replace(tiny.config().data, smaller_side=256)
+    with pytest.raises(ValueError, match="smaller side of 40 px.*smaller_side=256"):
+        pipeline.check_fits(builder, data)

@@ -1,0 +1,200 @@
+"""From a video file to classes: every step of it, and the command."""
+
+import json
+import subprocess
+import sys
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from i3d_tf.config import Data
+from i3d_tf.export import export
+from i3d_tf.inception import build_two_stream
+from i3d_tf.prediction import predict_video
+from i3d_tf.streams import FLOW, RGB
+
+LABELS = ["Hürdenlauf", "playing cricket", "跑步"]
+FRAMES = 9
+
+
+def _networks(streams):
+    """An eighth of the filters, and statistics as after training."""
+    models = build_two_stream(3, streams, size=32, width=0.125, seed=0)
+    rng = np.random.default_rng(0)
+    for model in models.values():
+        for variable in model.variables:
+            if variable.name in ("beta", "moving_mean", "bias"):
+                variable.assign(rng.normal(0, 0.2, variable.shape))
+            elif variable.name == "moving_variance":
+                variable.assign(rng.uniform(0.4, 0.8, variable.shape))
+    return models
+
+
+@pytest.fixture(scope="module")
+def models():
+    return _networks((RGB, FLOW))
+
+
+@pytest.fixture(scope="module")
+def model_dir(models, tmp_path_factory):
+    data = Data("x", num_frames=FRAMES, size=32, smaller_side=40)
+    path = tmp_path_factory.mktemp("models") / "tiny"
+    export(models, LABELS, data, path)
+    return path
+
+
+def _moving_pattern(frames, height=80, width=120):
+    """A texture that moves 2 px right and 1 px down a frame, `[T, H, W, 3]`."""
+    rng = np.random.default_rng(0)
+    texture = rng.integers(0, 256, (height + 64, width + 128, 3)).astype(np.uint8)
+    texture = cv2.GaussianBlur(texture, (0, 0), 3)
+    texture = cv2.normalize(texture, None, 0, 255, cv2.NORM_MINMAX)
+    return np.stack(
+        [
+            texture[64 - t : 64 - t + height, 128 - 2 * t : 128 - 2 * t + width]
+            for t in range(frames)
+        ]
+    )
+
+
+@pytest.fixture(scope="module")
+def video(write_video, tmp_path_factory):
+    """17 frames of 80x120 px, which are 16 pairs."""
+    path = tmp_path_factory.mktemp("videos") / "walk.avi"
+    return write_video(path, _moving_pattern(17))
+
+
+def _prepared(video, smaller_side_size=(60, 40)):
+    """RGB and flow of a 25 fps video, frame by frame, with OpenCV and PyAV alone."""
+    with av.open(str(video)) as container:
+        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode()]
+    frames = [cv2.resize(frame, smaller_side_size) for frame in frames]
+    grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames]
+    solver = cv2.optflow.DualTVL1OpticalFlow_create()
+    flow = np.stack(
+        [solver.calc(*pair, None) for pair in zip(grey[:-1], grey[1:], strict=True)]
+    )
+    # To the nearest of 127 steps of 20 px, as 8 bits hold it.
+    steps = np.clip(np.rint(flow * np.float32(127 / 20)), -127, 127)
+    return np.stack(frames[1:]), steps * np.float32(20 / 127)
+
+
+def _expected(models, rgb, flow):
+    """Probabilities of the crop in the middle of 40x60 px."""
+    clips = {
+        "rgb": rgb[:, 4:36, 14:46].astype(np.float32) / 127.5 - 1,
+        "flow": flow[:, 4:36, 14:46] / np.float32(20),
+    }
+    logits = np.mean([model(clips[n][None])[0] for n, model in models.items()], axis=0)
+    return np.exp(logits) / np.exp(logits).sum()
+
+
+def _check(prediction, probabilities):
+    order = np.argsort(-probabilities)
+    assert prediction.classes == [LABELS[index] for index in order]
+    np.testing.assert_allclose(prediction.scores, probabilities[order], atol=1e-6)
+    assert prediction.scores == sorted(prediction.scores, reverse=True)
+    assert abs(sum(prediction.scores) - 1) < 1e-6
+    assert {type(score) for score in prediction.scores} == {float}
+
+
+def test_equals_the_preprocessing_by_hand(models, model_dir, video):
+    rgb, flow = _prepared(video)
+    # Of 16 pairs the 9 in the middle: 3 before, 4 behind.
+    rgb, flow = rgb[3:12], flow[3:12]
+    # The pattern moves 2 px right and 1 px down, half of it after the resize.
+    np.testing.assert_allclose(np.median(flow, (0, 1, 2)), [1.0, 0.5], atol=0.16)
+    prediction = predict_video(model_dir, video)
+    np.testing.assert_array_equal(prediction.rgb, rgb, strict=True)
+    np.testing.assert_array_equal(prediction.flow, flow, strict=True)
+    _check(prediction, _expected(models, rgb, flow))
+
+
+def test_a_short_video_is_looped(models, model_dir, write_video, tmp_path):
+    path = write_video(tmp_path / "short.avi", _moving_pattern(5))
+    rgb, flow = _prepared(path)
+    assert len(rgb) == 4
+    loop = [0, 1, 2, 3, 0, 1, 2, 3, 0]
+    prediction = predict_video(str(model_dir), str(path), engine="opencv")
+    np.testing.assert_array_equal(prediction.rgb, rgb[loop])
+    np.testing.assert_array_equal(prediction.flow, flow[loop])
+    _check(prediction, _expected(models, rgb[loop], flow[loop]))
+
+
+def test_frames_are_taken_at_25_per_second(model_dir, write_video, tmp_path):
+    pattern = _moving_pattern(FRAMES + 1)
+    # Each frame twice at 50 fps is the same video, and just long enough.
+    twice = write_video(tmp_path / "twice.avi", pattern.repeat(2, axis=0), fps=50)
+    rgb, flow = _prepared(write_video(tmp_path / "once.avi", pattern))
+    prediction = predict_video(model_dir, twice)
+    np.testing.assert_array_equal(prediction.rgb, rgb)
+    np.testing.assert_array_equal(prediction.flow, flow)
+
+
+def test_a_model_of_one_stream(models, video, tmp_path):
+    data = Data("x", num_frames=FRAMES, size=32, smaller_side=40)
+    flow_model = {"flow": models["flow"]}
+    export(flow_model, LABELS, data, tmp_path / "flow")
+    prediction = predict_video(tmp_path / "flow", video)
+    rgb, flow = _prepared(video)
+    _check(prediction, _expected(flow_model, rgb[3:12], flow[3:12]))
+
+
+def test_one_frame_is_too_few(model_dir, write_video, tmp_path):
+    path = write_video(tmp_path / "one.avi", _moving_pattern(1))
+    with pytest.raises(ValueError) as error:
+        predict_video(model_dir, path)
+    assert str(error.value) == f"{path}: 1 frame at 25 fps; flow needs at least 2"
+
+
+def test_a_missing_video(model_dir, tmp_path):
+    path = tmp_path / "none.mp4"
+    with pytest.raises(ValueError) as error:
+        predict_video(model_dir, path)
+    assert str(error.value) == (
+        f"{path}: cannot be decoded (No such file or directory)"
+    )
+
+
+def test_a_folder_that_is_no_model(video, tmp_path):
+    with pytest.raises(ValueError) as error:
+        predict_video(tmp_path, video)
+    message = str(error.value)
+    assert message.startswith(f"{tmp_path}: not a SavedModel of experiments.export (")
+    assert "\n" not in message
+
+
+def _run(*arguments):
+    return subprocess.run(
+        [sys.executable, "-X", "utf8", "-m", "experiments.predict", *arguments],
+        capture_output=True,
+        encoding="utf-8",
+    )
+
+
+def test_command_prints_json(model_dir, video):
+    done = _run(
+        *(f"--model={model_dir}", f"--video={video}", "--format=json", "--top=2")
+    )
+    assert done.returncode == 0, done.stderr
+    want = predict_video(model_dir, video)
+    assert json.loads(done.stdout) == {
+        "video": str(video),
+        "predictions": [
+            {"class": name, "probability": round(score, 6)}
+            for name, score in zip(want.classes[:2], want.scores[:2], strict=True)
+        ],
+    }
+
+
+def test_command_ends_in_one_line_on_bad_input(model_dir, tmp_path):
+    path = tmp_path / "text.avi"
+    path.write_text("no video")
+    done = _run(f"--model={model_dir}", f"--video={path}", "--format=json")
+    assert done.returncode == 1
+    assert done.stdout == ""
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith(f"error: {path}: cannot be decoded (")
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,77 @@
+"""A tiny two-stream data set, written in a second, and a config that fits it."""
+
+import numpy as np
+
+from flow.flow_video import write_flow_video
+from i3d_tf.config import Config, Data, StreamTraining
+from i3d_tf.datasets.two_stream import TwoStreamFolder
+
+HEIGHT, WIDTH = 40, 56
+LABELS = ("down", "right", "still")
+
+
+def build(folder, write_video, videos_per_class=4, frames=12):
+    """Builds `two_stream_folder/tiny` below `folder / "data"`; returns the builder.
+
+    What the frames show is in `rgb_frames` and `flow_field`. The last video of each
+    class is for testing.
+    """
+    for label in LABELS:
+        for number in range(videos_per_class):
+            path = folder / "videos" / label / f"v{number}.mkv"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_video(path, rgb_frames(number, frames), fps=25)
+            with write_flow_video(
+                folder / "flow" / label / f"v{number}.mkv",
+                fps=25,
+                description={"fps": 25, "smaller_side": HEIGHT},
+            ) as add:
+                for k in range(1, frames):
+                    add(flow_field(number, k))
+    builder = TwoStreamFolder.of(
+        folder / "videos",
+        folder / "flow",
+        data_dir=folder / "data",
+        name="tiny",
+        test_glob=f"*/v{videos_per_class - 1}.mkv",
+        workers=1,
+    )
+    builder.build()
+    return builder
+
+
+def rgb_frames(number, frames):
+    """[frames, HEIGHT, WIDTH, 3] uint8: x + 4 k + 8 i + 20 at column x of frame k."""
+    x, k = np.arange(WIDTH), np.arange(frames)[:, None, None, None]
+    grey = x[:, None] + 4 * k + 8 * number + 20
+    return np.broadcast_to(grey, [frames, HEIGHT, WIDTH, 3]).astype(np.uint8)
+
+
+def flow_field(number, frame):
+    """[HEIGHT, WIDTH, 2] px: u = +-(k + 1), minus in odd videos, v = x / 4 - 7."""
+    flow = np.empty([HEIGHT, WIDTH, 2], np.float32)
+    flow[..., 0] = (frame + 1) * (-1) ** number
+    flow[..., 1] = np.arange(WIDTH) / 4 - 7
+    return flow
+
+
+def config(steps=4, **changes):
+    """A recipe of a network an eighth as wide, 32x32 px, nine frames."""
+    stream = StreamTraining(
+        steps=steps, learning_rates=(0.02, 0.01), boundaries=(2,), weight_decay=1e-3
+    )
+    values = {
+        "data": Data(
+            dataset="two_stream_folder/tiny",
+            num_frames=9,
+            size=32,
+            smaller_side=HEIGHT,
+        ),
+        "rgb": stream,
+        "flow": stream,
+        "batch_size": 4,
+        "batch_norm_decay": 0.9,
+        "width": 0.125,
+        "checkpoint_steps": 2,
+    }
+    return Config(**{**values, **changes})
