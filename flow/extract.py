@@ -47,8 +47,8 @@ def extract_folder(videos, output, settings=None, *, workers=None, resume=True):
 
     Leaves `output/<same relative path>.mkv` and `output/report.json`, a list with
     a dict for each video: `video`, `state` ("done", "skipped": was there already,
-    or "failed"), `reason` of a failure, `frames` read, `flow_frames` written and
-    `seconds` spent.
+    or "failed"), `reason` of a failure, `frames` of the video and of its flow video
+    (`flow_frames`), 0 of a failed one, and `seconds` spent.
 
     Returns that list, sorted by path. A video that cannot be read is "failed" and
     the rest goes on.

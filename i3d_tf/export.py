@@ -65,7 +65,8 @@ def read_assets(model_dir):
     """
     assets = pathlib.Path(model_dir) / "assets"
     try:
-        labels = (assets / LABELS).read_text("utf-8").splitlines()
+        # Not splitlines(): a class name may hold a Unicode line separator.
+        labels = (assets / LABELS).read_text("utf-8").split("\n")[:-1]
         return labels, json.loads((assets / PREPROCESSING).read_text("utf-8"))
     except OSError as error:
         raise ValueError(

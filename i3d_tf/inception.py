@@ -177,7 +177,7 @@ def _max_pool(x, name, window, strides, *, dtype):
 
 
 def _initializer(seed):
-    """Truncated normal with variance 1 / fan_in, Sonnet's default for w."""
+    """Truncated normal of variance 1 / fan_in, close to Sonnet's default for w."""
     return keras.initializers.VarianceScaling(
         1.0, "fan_in", "truncated_normal", seed=seed
     )

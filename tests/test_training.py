@@ -237,6 +237,18 @@ def test_two_replicas_take_one_step_together():
         )
 
 
+@pytest.mark.slow
+def test_two_replicas_train_evaluate_and_save(data_folder, tmp_path):
+    strategy = training.make_strategy("mirrored")
+    config = tiny.config(steps=2, rgb=None)
+    (entry,) = training.train(config, tmp_path, data_folder, strategy)
+    assert entry["step"] == 2 and 0 <= entry["test"]["flow_top1"] <= 1
+    saved = weights(tmp_path)
+    assert all(np.isfinite(value).all() for value in saved.values())
+    # Trained on from the checkpoint, nothing is left to do.
+    assert training.train(config, tmp_path, data_folder, strategy) == [entry]
+
+
 def test_momentum_and_boundaries():
     """Three steps on one weight: v' = 0.9 v - rate * g, the rate falls after two."""
     stream = StreamTraining(steps=3, learning_rates=(0.5, 0.1), boundaries=(2,))

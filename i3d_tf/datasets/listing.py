@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from flow.video import find_videos
 
-# Without a rule of the user's, every fifth video of a class is for testing.
+# Without a rule of the user's, every fifth video of a class is for testing, and of
+# fewer than five the last.
 TEST_EVERY = 5
 
 
@@ -31,8 +32,9 @@ def list_folder(videos, annotations=None, test_glob=None):
 
     Labels are the folders' names, sorted. What is for testing is said by
     `test_glob` (matched against the relative path, as `*_P2_*`) or, where that is
-    None, is every fifth video of a class. With `annotations` the labels and splits
-    come from that CSV file instead, whose header is `path,label,split`.
+    None, is every fifth video of a class, or the last of two to four. With
+    `annotations` the labels and splits come from that CSV file instead, whose header
+    is `path,label,split`.
 
     Raises:
       ValueError: no videos, a class folder without any, a video beside the class
@@ -50,7 +52,8 @@ def list_folder(videos, annotations=None, test_glob=None):
             raise ValueError(f"{videos / label}: class folder without videos")
         for number, path in enumerate(inside, 1):
             if test_glob is None:
-                test = number % TEST_EVERY == 0 or number == len(inside) == 2
+                last_of_few = 1 < number == len(inside) < TEST_EVERY
+                test = number % TEST_EVERY == 0 or last_of_few
             else:
                 test = fnmatch.fnmatchcase(path, test_glob)
             listed.append(Listed(path, label, "test" if test else "train"))

@@ -1,0 +1,34 @@
+"""Kinetics-400 from scratch, as the released models were trained.
+
+Source: README of DeepMind's kinetics-i3d. Synchronous SGD with momentum 0.9 on 64
+replicas of 6 clips; RGB 115k steps, flow 155k steps, each stream on its own.
+Expected top-1 / top-5 on the validation set, whole videos: RGB 68.4 / 88.0, flow
+61.5 / 83.4, both 71.6 / 90.0 (with ImageNet pretraining 71.1, 63.4, 74.2).
+
+Hardware: a batch of 384 clips of 64 frames at 224x224 px wants 64 GPUs or a TPU
+slice. Not run to its end here: one such step per batch size is in
+experiments/benchmarks.
+
+    python -m experiments.train --config experiments/configs/kinetics400.py \
+        --workdir runs/kinetics_rgb --data_dir data --set flow=None --strategy mirrored
+    python -m experiments.train --config experiments/configs/kinetics400.py \
+        --workdir runs/kinetics_flow --data_dir data --set rgb=None --strategy mirrored
+"""
+
+from i3d_tf.config import Config, Data, StreamTraining
+
+CONFIG = Config(
+    data=Data(dataset="two_stream_folder/kinetics400"),
+    rgb=StreamTraining(
+        steps=115_000,
+        learning_rates=(1e-1, 1e-2, 1e-3),
+        boundaries=(97_000, 108_000),
+    ),
+    flow=StreamTraining(
+        steps=155_000,
+        learning_rates=(1e-1, 1e-2, 1e-3, 1e-1, 1e-2, 1e-3),
+        boundaries=(97_000, 104_500, 115_000, 140_000, 150_000),
+    ),
+    batch_size=64 * 6,
+    dtype="mixed_bfloat16",
+)
