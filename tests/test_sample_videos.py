@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from experiments import sample_videos
+from experiments import sample_scenes, sample_videos
 
 FRAMES = 30
 SECONDS = FRAMES / 25
@@ -38,7 +38,7 @@ def _grey(frames):
 def _object(frames, colour):
     """Where the chroma is a colour's: `[T, H, W]` bool."""
     chroma = [cv2.cvtColor(frame, cv2.COLOR_RGB2YCrCb)[..., :0:-1] for frame in frames]
-    want = np.array(sample_videos.colour_chroma(colour))
+    want = np.array(sample_scenes.colour_chroma(colour))
     # OpenCV's 8-bit Cb and Cr are full-range around 128.
     return ((np.stack(chroma) - 128.0) @ want) > want @ want / 2
 
@@ -122,26 +122,26 @@ def test_videos_are_encoded_as_in_ucf101(samples):
             assert sum(1 for _ in container.decode(stream)) == FRAMES
 
 
-@pytest.mark.parametrize("colour", sample_videos.COLOURS)
+@pytest.mark.parametrize("colour", sample_scenes.COLOURS)
 def test_colour_has_no_luma_and_no_clipping(colour):
-    cb, cr = sample_videos.colour_chroma(colour)
+    cb, cr = sample_scenes.colour_chroma(colour)
     hue = np.array([1.402 * cr, -0.344136 * cb - 0.714136 * cr, 1.772 * cb])
     assert hue @ (0.299, 0.587, 0.114) == pytest.approx(0, abs=1e-3)
-    rgb = np.add.outer(sample_videos.OBJECT_GREY, hue)
+    rgb = np.add.outer(sample_scenes.OBJECT_GREY, hue)
     assert rgb.min() >= 8 - 1e-3 and rgb.max() <= 247 + 1e-3
     # Saturated: at one end the headroom is used up.
     assert min(rgb.min() - 8, 247 - rgb.max()) == pytest.approx(0, abs=1e-3)
 
 
-@pytest.mark.parametrize("motion", sample_videos.MOTIONS)
+@pytest.mark.parametrize("motion", sample_scenes.MOTIONS)
 @pytest.mark.parametrize("group", ["g01", "g08"])
 def test_colours_of_a_scene_differ_in_chroma_only(samples, motion, group):
     clips = [
         _decode(samples / f"videos/{motion}{c}/v_{motion}{c}_{group}_c01.avi")
-        for c in sample_videos.COLOURS
+        for c in sample_scenes.COLOURS
     ]
     greys = [_grey(clip).astype(float) for clip in clips]
-    masks = [_object(c, n) for c, n in zip(clips, sample_videos.COLOURS, strict=True)]
+    masks = [_object(c, n) for c, n in zip(clips, sample_scenes.COLOURS, strict=True)]
     inside = np.logical_and.reduce(masks)
     for channel, (clip, grey) in enumerate(zip(clips, greys, strict=True)):
         assert abs(grey - greys[0]).mean() < 0.1
@@ -153,7 +153,7 @@ def test_colours_of_a_scene_differ_in_chroma_only(samples, motion, group):
     assert greys[0][inside].std() > 10 and greys[0][~inside].std() > 20
 
 
-@pytest.mark.parametrize("motion", sample_videos.MOTIONS)
+@pytest.mark.parametrize("motion", sample_scenes.MOTIONS)
 @pytest.mark.parametrize("group", ["g01", "g08", "g09"])
 @pytest.mark.parametrize("mirrored", [False, True])
 def test_motion_is_the_named_one(samples, motion, group, mirrored):
@@ -173,7 +173,7 @@ def test_motion_is_the_named_one(samples, motion, group, mirrored):
 
 def test_scenes_are_shared_by_motions_and_differ_by_group_and_clip():
     slide, bounce, other_clip, other_group, other_seed = (
-        sample_videos.render_clip(motion, group, clip, frames=2, seed=seed)
+        sample_scenes.render_clip(motion, group, clip, frames=2, seed=seed)
         for motion, group, clip, seed in (
             ("Slide", 8, 1, 0),
             ("Bounce", 8, 1, 0),
@@ -193,14 +193,14 @@ def test_scenes_are_shared_by_motions_and_differ_by_group_and_clip():
 
 @pytest.mark.parametrize("name", ["DIAMETERS", "PERIODS", "EXPONENTS"])
 def test_test_scenes_lie_between_training_scenes(name):
-    (low, high), ranges = getattr(sample_videos, name).values()
+    (low, high), ranges = getattr(sample_scenes, name).values()
     assert low[1] < ranges[0][0] < ranges[0][1] < high[0]
 
 
 @pytest.mark.parametrize("group", range(1, 26))
 def test_all_groups_keep_the_object_inside_the_crop(group):
     for clip in (1, 2):
-        shown = sample_videos.render_clip("Circle", group, clip, 10, seed=0).mask
+        shown = sample_scenes.render_clip("Circle", group, clip, 10, seed=0).mask
         rows, columns = np.nonzero(shown.max(axis=0) > 0.5)
         assert 15 <= rows.min() and rows.max() < 105
         assert 20 <= columns.min() and columns.max() < 140
@@ -213,7 +213,7 @@ def test_grey_flow_follows_the_motion_and_not_the_colour(samples):
         clip = _decode(samples / f"videos/{name}/v_{name}_g08_c01.avi")[5:7]
         small = [cv2.resize(grey, (96, 72)) for grey in _grey(clip)]
         flows.append(cv2.optflow.DualTVL1OpticalFlow_create().calc(*small, None))
-    truth = sample_videos.render_clip("Circle", 8, 1, FRAMES, seed=0)
+    truth = sample_scenes.render_clip("Circle", 8, 1, FRAMES, seed=0)
     step = (truth.path[6] - truth.path[5]) * 0.3  # 72 of 240 px
     inside = cv2.resize(truth.mask[5], (96, 72), interpolation=cv2.INTER_AREA) > 0.9
     assert 1 < np.linalg.norm(step) < 3
@@ -254,7 +254,7 @@ def test_interrupted_run_leaves_neither_half_a_video_nor_lists(tmp_path, monkeyp
     path = tmp_path / "half.avi"
     good = np.full((1, 360, 320), 128, np.uint8)
     with pytest.raises(ValueError):
-        sample_videos.write_video(path, [*good, np.zeros((7, 7), np.float64)])
+        sample_scenes.write_video(path, [*good, np.zeros((7, 7), np.float64)])
     assert not path.exists()
 
     def fail(*_):
