@@ -1,7 +1,7 @@
 """Pairs videos with their flow videos and writes them as a TFDS data set.
 
-    python -m experiments.build_dataset --dataset folder --videos videos \
-        --flow flow --data_dir data --name mine
+    python -m experiments.build_dataset --dataset folder --videos mine/videos \
+        --flow mine/flow --data_dir mine/data --name mine
 
 Leaves `<data_dir>/two_stream_<dataset>/<name or split>/<version>/` with the records
 and coverage.json: what was listed, used, and lost for which reason.
@@ -47,6 +47,13 @@ _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Build again if it is there."
 def main():
     from i3d_tf.datasets.two_stream import TwoStreamFolder, TwoStreamUcf101
 
+    for flag, dataset in (
+        (_NAME, "folder"),
+        (_TEST_GLOB, "folder"),
+        (_SPLIT_NUMBER, "ucf101"),
+    ):
+        if flag.present and dataset != _DATASET.value:
+            raise ValueError(f"--{flag.name} is for --dataset {dataset} alone")
     places = {"data_dir": _DATA_DIR.value, "workers": _WORKERS.value}
     if _DATASET.value == "ucf101":
         if _ANNOTATIONS.value is None:

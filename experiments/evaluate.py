@@ -89,7 +89,7 @@ def main():
 
 
 def _coverage(data_dir, split):
-    """ "used/listed" of the videos of a split, as the data set was built."""
+    """How many videos of a split were listed and used when the data set was built."""
     path = data_dir / "coverage.json"
     if not path.is_file():
         return "coverage not recorded"

@@ -1,6 +1,6 @@
 """Computes TV-L1 optical flow for a folder of videos.
 
-    python -m experiments.extract_flow --videos videos --output flow
+    python -m experiments.extract_flow --videos mine/videos --output mine/flow
 
 Leaves one flow video per source video at the same relative path and report.json.
 Stopped at any moment and run again, it goes on where it was. Exits 0 only if every

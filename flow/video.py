@@ -25,6 +25,9 @@ class VideoError(ValueError):
 def find_videos(folder):
     """Relative paths, sorted, of the files below `folder` with a video's suffix.
 
+    What is hidden (a part of the path begins with a dot) is passed over: unfinished
+    files of ours, and other programs' companions of videos.
+
     Raises ValueError if `folder` is no folder or holds none.
     """
     folder = pathlib.Path(folder)
@@ -35,6 +38,7 @@ def find_videos(folder):
         for path in folder.rglob("*")
         if path.suffix.lower() in SUFFIXES and path.is_file()
     )
+    found = [path for path in found if not any(p.startswith(".") for p in path.parts)]
     if not found:
         raise ValueError(f"{folder}: no videos found ({' '.join(sorted(SUFFIXES))})")
     return found

@@ -112,12 +112,11 @@ def decode(encoded, stream, view, height, size):
         ]
         return tf.concat(planes, axis=-1)
 
-    clip = tf.map_fn(
+    return tf.map_fn(
         decode_frame,
         encoded,
         fn_output_signature=tf.TensorSpec([size, size, stream.channels], tf.uint8),
     )
-    return clip
 
 
 def normalise(codes, stream):

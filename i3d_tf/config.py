@@ -94,7 +94,8 @@ class Config:
       batch_norm_decay: of BatchNorm's moving statistics.
       width: multiplies the filter counts; 1 is the paper's network.
       seed: of weights, order, Views and dropout.
-      checkpoint_steps: updates between checkpoints; one is written at the end too.
+      checkpoint_steps: updates between checkpoints within an epoch; one is written
+        after every epoch too.
       evaluate_epochs: epochs between evaluations; 0 for none but the last.
     """
 
@@ -146,7 +147,12 @@ def load_config(path, overrides=()):
     if spec is None:
         raise ValueError(f"{path}: not a Python file")
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except TypeError as error:
+        raise ValueError(f"{path}: {_with_closest(str(error))}") from error
+    except (ValueError, SyntaxError, NameError, ImportError) as error:
+        raise ValueError(f"{path}: {error}") from error
     config = getattr(module, "CONFIG", None)
     if not isinstance(config, Config):
         raise ValueError(f"{path}: defines no CONFIG of i3d_tf.config.Config")
@@ -156,6 +162,17 @@ def load_config(path, overrides=()):
     for override in overrides:
         _override(values, override)
     return from_dict(values)
+
+
+def _with_closest(message):
+    """Python's "unexpected keyword argument 'bath_size'", with the closest field."""
+    _, quoted, name = message.partition("unexpected keyword argument ")
+    if not quoted:
+        return message
+    kinds = (Config, Data, StreamTraining)
+    names = [field.name for kind in kinds for field in dataclasses.fields(kind)]
+    close = difflib.get_close_matches(name.strip("'"), names, 1, cutoff=0)[0]
+    return f"no field {name}; the closest is {close!r}"
 
 
 def to_dict(config):
@@ -176,6 +193,8 @@ def _from_dict(kind, values):
         nested = _dataclass_in(types_[name])
         if nested and value is not None:
             value = _from_dict(nested, value)
+        if not _fits(value, types_[name]):
+            raise ValueError(f"{name} is {value!r}, not of type {types_[name]}")
         fields[name] = tuple(value) if isinstance(value, list) else value
     return kind(**fields)
 

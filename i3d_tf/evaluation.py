@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
+import tqdm
 
 
 class Scores(NamedTuple):
@@ -35,7 +36,7 @@ def score(models, batches):
         }
 
     ids, labels, logits = [], [], {name: [] for name in models}
-    for inputs, one_hot, batch_ids in batches:
+    for inputs, one_hot, batch_ids in tqdm.tqdm(batches, "evaluation", unit="batch"):
         for name, value in forward(inputs).items():
             logits[name].append(value.numpy())
         labels.append(np.argmax(one_hot, -1))

@@ -80,11 +80,7 @@ def read_examples(builder, split, streams, shuffle=None):
     Raises:
       ValueError: if the data set has no such split.
     """
-    if split not in builder.info.splits:
-        raise ValueError(
-            f"{builder.info.full_name}: no split {split!r}; there are "
-            f"{', '.join(builder.info.splits)}"
-        )
+    _require_split(builder, split)
     names = {stream.name for stream in streams}
     other = {
         key: feature
@@ -116,17 +112,27 @@ def read_examples(builder, split, streams, shuffle=None):
 
 
 def check_fits(builder, data):
-    """Raises ValueError unless the data set's frames fit the config.
+    """Raises ValueError unless the data set's splits and frames fit the config.
 
     The smaller side decides the scale at which the network sees the world, so
     another one than the config's is an error and not a detail.
     """
+    for split in (data.train_split, data.test_split):
+        _require_split(builder, split)
     first = next(iter(read_examples(builder, data.train_split, ())))
     side = min(int(first["height"]), int(first["width"]))
     if side != data.smaller_side:
         raise ValueError(
             f"{builder.info.full_name}: frames have a smaller side of {side} px, the "
             f"config says data.smaller_side={data.smaller_side}"
+        )
+
+
+def _require_split(builder, split):
+    if split not in builder.info.splits:
+        raise ValueError(
+            f"{builder.info.full_name}: no split {split!r}; there are "
+            f"{', '.join(builder.info.splits)}"
         )
 
 

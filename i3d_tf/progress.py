@@ -66,16 +66,29 @@ class Progress:
 
     def restore(self):
         """Goes to the newest checkpoint; returns whether there was one."""
-        found = self._manager.restore_or_initialize() is not None
+        newest = self._manager.latest_checkpoint
+        if newest is None:
+            return False
+        try:
+            self._manager.checkpoint.restore(newest).assert_existing_objects_matched()
+        except (tf.errors.OpError, IndexError, AssertionError) as error:
+            raise ValueError(
+                f"{newest}: does not hold all of this run; is it cut short?"
+            ) from error
         self.step = int(self._step.numpy())
-        return found
+        return True
 
 
 def keep_config(config, workdir, labels):
-    """Writes config.json, or checks that the workdir was begun with the same."""
+    """Writes config.json, or checks that the workdir was begun with the same.
+
+    Without a checkpoint nothing was begun: a first start that failed, for want of
+    memory, say, can be repeated with other settings.
+    """
     path = workdir / "config.json"
     kept = {"config": json.loads(json.dumps(configs.to_dict(config))), "labels": labels}
-    if path.is_file():
+    begun = tf.train.latest_checkpoint(str(workdir / "checkpoints")) is not None
+    if begun and path.is_file():
         before = json.loads(path.read_text("utf-8"))
         if before["labels"] != labels:
             raise ValueError(

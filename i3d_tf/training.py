@@ -53,11 +53,11 @@ def train(config, workdir, data_dir, strategy=None):
         another config, or the loss is no longer finite.
     """
     strategy = strategy or make_strategy("one")
+    replicas = strategy.num_replicas_in_sync
     workdir = pathlib.Path(workdir)
     builder = open_dataset(data_dir, config.data.dataset)
     pipeline.check_fits(builder, config.data)
     steps_per_epoch = _steps_per_epoch(builder, config, strategy)
-    keep_config(config, workdir, builder.info.features["label"].names)
 
     with strategy.scope():
         states = {
@@ -66,6 +66,7 @@ def train(config, workdir, data_dir, strategy=None):
             )
             for stream in config.streams
         }
+    keep_config(config, workdir, builder.info.features["label"].names)
     progress = Progress(config.streams, workdir / "checkpoints", states)
     if progress.restore():
         print(f"{workdir}: continues after step {progress.step}", flush=True)
@@ -88,7 +89,7 @@ def train(config, workdir, data_dir, strategy=None):
         ).take(steps - done)
         label = f"epoch {epoch + 1}/{math.ceil(config.steps / steps_per_epoch)}"
         with tqdm.tqdm(total=steps, initial=done, desc=label, unit="step") as bar:
-            for batch in strategy.experimental_distribute_dataset(batches):
+            for batch in _distributed(batches, strategy):
                 progress.add(step_function(batch, _active(config, progress.step)))
                 bar.set_postfix(_for_display(progress.means()))
                 bar.update()
@@ -114,15 +115,28 @@ def train(config, workdir, data_dir, strategy=None):
             "seconds": round(time.monotonic() - began, 3),
         }
         if _evaluates(config, epoch, progress.step):
-            entry["test"] = _evaluate(builder, config, states)
+            entry["test"] = _evaluate(
+                builder, config, states, config.batch_size // replicas
+            )
         history.append(entry)
         # First the history, then the checkpoint: a run that ends in between repeats
-        # the epoch, and `_history_until` drops this entry.
+        # the epoch, and history_until drops this entry.
         write_json(workdir / "history.json", history)
         _write_events(events, entry)
         progress.start_epoch()
         progress.save()
     return history
+
+
+def _distributed(batches, strategy):
+    """The batches, split over the replicas where there are several.
+
+    Not for one: at the end of an epoch the distributed iterator can wait for up to as
+    long as the epoch took (TensorFlow 2.21).
+    """
+    if strategy.num_replicas_in_sync == 1:
+        return batches
+    return strategy.experimental_distribute_dataset(batches)
 
 
 def _active(config, step):
@@ -150,7 +164,7 @@ def _evaluates(config, epoch, step):
     return step >= config.steps or (every > 0 and (epoch + 1) % every == 0)
 
 
-def _evaluate(builder, config, states):
+def _evaluate(builder, config, states, batch_size):
     models = {name: state.model for name, state in states.items()}
     scores = evaluation.score(
         models,
@@ -159,7 +173,7 @@ def _evaluate(builder, config, states):
             config.data,
             config.streams,
             split=config.data.test_split,
-            batch_size=config.batch_size,
+            batch_size=batch_size,
         ),
     )
     return {

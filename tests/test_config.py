@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import pathlib
+import re
 
 import pytest
 
@@ -233,7 +234,9 @@ def test_recipes_load(path):
 
 
 def test_there_are_recipes():
-    assert {"demo", "arm_actions"} <= {path.stem for path in RECIPES}
+    assert {"demo", "own_videos", "ucf101", "kinetics400"} <= {
+        path.stem for path in RECIPES
+    }
 
 
 def test_no_such_file(tmp_path):
@@ -255,4 +258,35 @@ def test_a_file_without_a_config(tmp_path, text):
     path = tmp_path / "recipe.py"
     path.write_text(text)
     with pytest.raises(ValueError, match="recipe.py: defines no CONFIG of"):
+        load_config(path)
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("bath_size=3", "no field 'bath_size'; the closest is 'batch_size'"),
+        ("batch_size=0", "batch_size is 0; it must be at least 1"),
+        ("batch_size=(", "was never closed"),
+    ],
+)
+def test_a_mistake_in_a_recipe_is_one_line_with_its_file(tmp_path, body, message):
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "from i3d_tf.config import *\n"
+        "S = StreamTraining(steps=1, learning_rates=(0.1,))\n"
+        f"CONFIG = Config(data=Data('a/b'), rgb=S, flow=S, {body})\n"
+    )
+    with pytest.raises(ValueError, match=re.escape(message)) as error:
+        load_config(path)
+    assert str(error.value).startswith(str(path))
+
+
+def test_a_wrong_type_in_a_recipe_names_field_and_value(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "from i3d_tf.config import *\n"
+        "S = StreamTraining(steps=1, learning_rates=(0.1,))\n"
+        "CONFIG = Config(data=Data('a/b', mirror='no'), rgb=S, flow=S)\n"
+    )
+    with pytest.raises(ValueError, match="mirror is 'no', not of type"):
         load_config(path)

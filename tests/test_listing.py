@@ -169,9 +169,27 @@ def test_folder_with_test_glob(tmp_path):
 )
 def test_folder_with_a_glob_that_fits_none_or_all_is_refused(tmp_path, glob, splits):
     touch(tmp_path, "A/x_P1_1.avi", "A/x_P2_1.avi")
-    message = f"with test_glob {glob!r}: gives the splits {splits or ['train']}"
+    message = f"test_glob {glob}: gives the splits {splits or ['train']}"
     with pytest.raises(ValueError, match=re.escape(message)):
         list_folder(tmp_path, test_glob=glob)
+
+
+def test_a_class_without_training_videos_is_refused(tmp_path):
+    touch(tmp_path, "A/x_P1.avi", "A/x_P2.avi", "B/y_P2.avi")
+    with pytest.raises(ValueError, match=r"test_glob \*_P2\*: no training video of B"):
+        list_folder(tmp_path, test_glob="*_P2*")
+
+
+def test_hidden_files_and_folders_are_no_videos_and_no_classes(tmp_path):
+    touch(tmp_path, "A/1.avi", "A/2.avi", "A/._1.avi", ".git/x.avi", "A/.t/3.avi")
+    labels, videos = list_folder(tmp_path)
+    assert labels == ["A"]
+    assert [video.video for video in videos] == ["A/1.avi", "A/2.avi"]
+
+
+def test_csv_and_glob_together_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="which says the splits, and test_glob"):
+        list_folder(tmp_path, annotations=tmp_path / "a.csv", test_glob="*")
 
 
 def test_folder_labels_that_begin_alike_are_kept_apart(tmp_path):
@@ -203,6 +221,7 @@ def test_csv(tmp_path):
         b"\xef\xbb\xbfsplit,path,label,who\r\n"
         b'train,"b, 1.avi",wave,x\r\n'
         b"test,c/2.avi,jump,\r\n"
+        b"train,c/1.avi,jump,\r\n"
         b"val,3.avi,wave,y\r\n"
     )
     labels, videos = list_folder(tmp_path / "videos", annotations=path)
@@ -210,6 +229,7 @@ def test_csv(tmp_path):
     assert videos == [
         Listed("b, 1.avi", "wave", "train"),
         Listed("c/2.avi", "jump", "test"),
+        Listed("c/1.avi", "jump", "train"),
         Listed("3.avi", "wave", "val"),
     ]
 

@@ -6,8 +6,9 @@ Expected top-1 / top-5 on the validation set, whole videos: RGB 68.4 / 88.0, flo
 61.5 / 83.4, both 71.6 / 90.0 (with ImageNet pretraining 71.1, 63.4, 74.2).
 
 Hardware: a batch of 384 clips of 64 frames at 224x224 px wants 64 GPUs or a TPU
-slice. Not run to its end here: one such step per batch size is in
-experiments/benchmarks.
+slice. Not run here. The data set is a folder of clips with a CSV file
+`path,label,split` (build_dataset --annotations), whose split for evaluation is named
+test.
 
     python -m experiments.train --config experiments/configs/kinetics400.py \
         --workdir runs/kinetics_rgb --data_dir data --set flow=None --strategy mirrored

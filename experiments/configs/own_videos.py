@@ -5,11 +5,12 @@ are few: after n updates a decay of 0.999 leaves 0.999**n of the initial statist
 With more videos take more steps and larger batches; with released weights at hand
 begin from ucf101.py.
 
-    python -m experiments.extract_flow --videos videos --output flow --smaller_side 128
-    python -m experiments.build_dataset --videos videos --flow flow --data_dir data \
-        --name mine
+    python -m experiments.extract_flow --videos mine/videos --output mine/flow \
+        --smaller_side 128
+    python -m experiments.build_dataset --videos mine/videos --flow mine/flow \
+        --data_dir mine/data --name mine
     python -m experiments.train --config experiments/configs/own_videos.py \
-        --workdir runs/mine --data_dir data
+        --workdir mine/run --data_dir mine/data
 
 Accuracy: three arm actions learnt from nine clips of one person and tested on another
 person, see experiments/README.md.

@@ -16,12 +16,12 @@ def open_dataset(data_dir, name):
       ValueError: if there is none; lists those that are there.
     """
     data_dir = pathlib.Path(data_dir)
-    infos = (data_dir / name).glob("*/dataset_info.json")
+    infos = (data_dir / name).glob("[0-9]*/dataset_info.json")
     versions = [path.parent for path in infos]
     if not versions:
         there = sorted(
             path.parent.parent.relative_to(data_dir).as_posix()
-            for path in data_dir.glob("*/*/*/dataset_info.json")
+            for path in data_dir.glob("*/*/[0-9]*/dataset_info.json")
         )
         raise ValueError(
             f"{data_dir}: no data set {name!r}; there: {', '.join(there) or 'none'}"

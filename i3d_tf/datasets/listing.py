@@ -40,11 +40,20 @@ def list_folder(videos, annotations=None, test_glob=None):
       ValueError: no videos, a class folder without any, a video beside the class
         folders, a glob that fits none or all, or an unusable line of the CSV file.
     """
+    if annotations and test_glob is not None:
+        raise ValueError(
+            f"both {annotations}, which says the splits, and test_glob {test_glob!r}; "
+            "give one of them"
+        )
     if annotations:
         return _list_csv(annotations)
     videos = pathlib.Path(videos)
     found = [path.as_posix() for path in find_videos(videos)]
-    labels = sorted(path.name for path in videos.iterdir() if path.is_dir())
+    labels = sorted(
+        path.name
+        for path in videos.iterdir()
+        if path.is_dir() and not path.name.startswith(".")
+    )
     listed = []
     for label in labels:
         inside = [path for path in found if path.startswith(f"{label}/")]
@@ -60,7 +69,8 @@ def list_folder(videos, annotations=None, test_glob=None):
     beside = [path for path in found if "/" not in path]
     if beside:
         raise ValueError(f"{videos / beside[0]}: lies in no class folder")
-    _require_training(listed, f"{videos} with test_glob {test_glob!r}")
+    rule = "every fifth for testing" if test_glob is None else f"test_glob {test_glob}"
+    _require_training(labels, listed, f"{videos}, {rule}")
     return Listing(labels, listed)
 
 
@@ -79,8 +89,9 @@ def _list_csv(path):
                 raise ValueError(f"{where}: needs path, label and split, has {row}")
             _refuse_repeated(seen, values, where)
             listed.append(values)
-    _require_training(listed, path)
-    return Listing(sorted({video.label for video in listed}), listed)
+    labels = sorted({video.label for video in listed})
+    _require_training(labels, listed, path)
+    return Listing(labels, listed)
 
 
 def list_ucf101(videos, annotations, split_number):
@@ -126,7 +137,7 @@ def list_ucf101(videos, annotations, split_number):
             entry = Listed(video, label, split)
             _refuse_repeated(seen, entry, where)
             listed.append(entry)
-    _require_training(listed, annotations)
+    _require_training(labels, listed, annotations)
     return Listing(labels, listed)
 
 
@@ -145,9 +156,13 @@ def _refuse_repeated(seen, entry, where):
         raise ValueError(f"{where}: {entry.video} is listed already at {before}")
 
 
-def _require_training(listed, what):
+def _require_training(labels, listed, what):
     splits = {video.split for video in listed}
     if not {"train", "test"} <= splits:
         raise ValueError(
             f"{what}: gives the splits {sorted(splits)}; train and test are needed"
         )
+    trained = {video.label for video in listed if video.split == "train"}
+    empty = [label for label in labels if label not in trained]
+    if empty:
+        raise ValueError(f"{what}: no training video of {', '.join(empty[:5])}")
