@@ -1,6 +1,7 @@
 """Records of aligned frames: built from tiny videos, read back, compared."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -242,6 +243,18 @@ def test_what_is_there_is_kept_unless_overwritten(pairs):
     assert folder_builder(pairs).build(overwrite=True) is not None
     builder = open_dataset(pairs / "data", "two_stream_folder/mine")
     assert records(builder, "train")["jump/a.avi"]["rgb"].shape == (5,)
+
+
+def test_another_listing_is_not_taken_for_the_one_that_was_built(pairs, write_video):
+    builder = folder_builder(pairs)
+    builder.build()
+    records_before = sorted(os.listdir(builder.data_dir))
+    for number in range(2):
+        path = pairs / f"videos/new class/{number}.mkv"
+        write_video(path, source_frames(3, number))
+    with pytest.raises(ValueError, match="now 6 are listed, or others; --overwrite"):
+        folder_builder(pairs).build()
+    assert sorted(os.listdir(builder.data_dir)) == records_before
 
 
 def test_ucf101(tmp_path, write_video):

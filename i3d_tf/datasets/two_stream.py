@@ -1,6 +1,8 @@
 """The TFDS builders: a listing of videos and their flow -> records."""
 
+import collections
 import dataclasses
+import json
 import pathlib
 
 import numpy as np
@@ -11,6 +13,8 @@ from flow.files import write_json
 from flow.pool import map_videos
 from i3d_tf.datasets.frames import encode_pair
 from i3d_tf.datasets.listing import Listing, list_folder, list_ucf101
+
+COVERAGE = "coverage.json"  # beside the records
 
 
 @dataclasses.dataclass
@@ -103,23 +107,50 @@ class TwoStreamBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
                 f"no video of split {split!r} can be used; {lost[0]['reason']}"
             )
 
-    def build(self, overwrite=False):
-        """Writes the records, unless they are there, and `coverage.json` beside them.
+    def _download_and_prepare(self, dl_manager, download_config=None):
+        super()._download_and_prepare(dl_manager, download_config)
+        # Here `data_dir` is still the unfinished folder: both get their names at once.
+        write_json(pathlib.Path(self.data_dir) / COVERAGE, self.coverage)
 
-        Returns the coverage: `{split: {label: {"listed", "used", "lost"}}}`.
+    def build(self, overwrite=False):
+        """Writes the records and `coverage.json`, unless they are there.
+
+        Returns the coverage, `{split: {label: {"listed", "used", "lost"}}}`, or None if
+        nothing was to be done.
+
+        Raises:
+          ValueError: no video of a split can be used; or the data set is there and
+            lists other videos, and it is not to be overwritten.
         """
-        mode = (
-            tfds.GenerateMode.REUSE_CACHE_IF_EXISTS
-            if overwrite
-            else tfds.GenerateMode.REUSE_DATASET_IF_EXISTS
-        )
+        mode = tfds.GenerateMode.REUSE_DATASET_IF_EXISTS
+        if overwrite:
+            mode = tfds.GenerateMode.REUSE_CACHE_IF_EXISTS
+        else:
+            self._refuse_other_listing()
         self.coverage = None
         self.download_and_prepare(
             download_config=tfds.download.DownloadConfig(download_mode=mode)
         )
-        if self.coverage is not None:
-            write_json(pathlib.Path(self.data_dir) / "coverage.json", self.coverage)
         return self.coverage
+
+    def _refuse_other_listing(self):
+        path = pathlib.Path(self.data_dir) / COVERAGE
+        if not path.is_file():
+            return
+        built = {
+            (split, label): counts["listed"]
+            for split, labels in json.loads(path.read_text("utf-8")).items()
+            for label, counts in labels.items()
+        }
+        now = collections.Counter(
+            (video.split, video.label) for video in self.builder_config.listing.videos
+        )
+        if built != now:
+            raise ValueError(
+                f"{self.data_dir}: was built from {sum(built.values())} listed videos, "
+                f"now {sum(now.values())} are listed, or others; --overwrite builds it "
+                "again, another --name beside it"
+            )
 
 
 class TwoStreamUcf101(TwoStreamBuilder):
