@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import tiny
 from i3d_tf import training, updates
 from i3d_tf.checkpoints import load_workdir
 from i3d_tf.config import StreamTraining
+from i3d_tf.progress import keep_config
 
 # Two replicas without a second device; possible only before TensorFlow's first use.
 tf.config.set_logical_device_configuration(
@@ -284,11 +286,40 @@ def test_another_config_or_data_set_is_refused(run, data_folder):
 
 def test_a_workdir_of_other_classes_is_refused(run, data_folder, tmp_path):
     workdir, _ = run
-    kept = json.loads((workdir / "config.json").read_text())
+    other = tmp_path / "other"
+    shutil.copytree(workdir, other)
+    kept = json.loads((other / "config.json").read_text())
     kept["labels"] = ["a", "b"]
-    (tmp_path / "config.json").write_text(json.dumps(kept))
+    (other / "config.json").write_text(json.dumps(kept))
     with pytest.raises(ValueError, match="begun with 2 classes, the data set has 3"):
-        training.train(RUN, tmp_path, data_folder)
+        training.train(RUN, other, data_folder)
+
+
+def test_a_start_that_left_no_checkpoint_may_be_repeated_with_other_settings(tmp_path):
+    keep_config(RUN, tmp_path, ["a", "b"])
+    changed = dataclasses.replace(RUN, batch_size=2)
+    keep_config(changed, tmp_path, ["a", "b"])
+    kept = json.loads((tmp_path / "config.json").read_text())
+    assert kept["config"]["batch_size"] == 2
+
+
+def test_a_misspelt_test_split_is_told_at_once(data_folder, tmp_path):
+    data = dataclasses.replace(RUN.data, test_split="tset")
+    with pytest.raises(ValueError, match="no split 'tset'; there are"):
+        training.train(dataclasses.replace(RUN, data=data), tmp_path, data_folder)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_torn_checkpoint_is_told(flow_run, data_folder, tmp_path):
+    workdir, _ = flow_run
+    torn = tmp_path / "torn"
+    shutil.copytree(workdir, torn)
+    (newest,) = (torn / "checkpoints").glob("ckpt-4.data*")
+    newest.write_bytes(newest.read_bytes()[:1000])
+    # The state file names absolute or relative paths; here the copy's must be meant.
+    assert tf.train.latest_checkpoint(str(torn / "checkpoints")).startswith(str(torn))
+    with pytest.raises(ValueError, match="ckpt-4: does not hold all of this run"):
+        training.train(FLOW_RUN, torn, data_folder)
 
 
 def test_too_few_videos_for_a_batch(data_folder, tmp_path):
