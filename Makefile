@@ -5,13 +5,14 @@
 PYTHON ?= python3
 VENV = .venv
 RUN = $(VENV)/bin/python -m
-DEMO ?= demo
 
 ifdef DEMO_SHORT
+DEMO ?= demo-short
 SAMPLES = --train_per_class 2 --test_per_class 1 --seconds 0.6
 STEPS = --set rgb.steps=4 --set flow.steps=4 --set data.num_frames=9
 TARGET = 0
 else
+DEMO ?= demo
 SAMPLES =
 STEPS =
 TARGET = 0.9

@@ -15,7 +15,9 @@ from absl import flags
 from experiments import command
 
 _DEMO = flags.DEFINE_string("demo", "demo", "Folder of the demo.")
-_TARGET = flags.DEFINE_float("target", 0.9, "Fused top-1 that is asked for.")
+_TARGET = flags.DEFINE_float(
+    "target", 0.9, "Fused top-1 asked for, 0 for a short demo."
+)
 
 # One of each motion and each colour.
 SHOWN = ("SlideRed", "BounceGreen", "CircleBlue")
@@ -27,6 +29,8 @@ def main():
     prediction = _read(demo / "prediction/prediction.json")
     _sample_frames(demo)
     text = _report(demo, results, prediction)
+    if not _TARGET.value:
+        text = text.replace("# Demo", "# Shortened demo: no accuracy is expected", 1)
     (demo / "report.md").write_text(text, "utf-8")
     print(text)
     fused = results["fused"]["top1"]

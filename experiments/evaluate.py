@@ -43,7 +43,7 @@ def main():
     if names != labels:
         raise ValueError(
             f"{_WORKDIR.value[0]}: was trained on {len(labels)} classes, "
-            f"{builder.info.full_name} has {len(names)}, or others"
+            f"{builder.info.full_name} has {len(names)}, or other names"
         )
     pipeline.check_fits(builder, config.data)
     split = _SPLIT.value or config.data.test_split

@@ -18,7 +18,11 @@ _CONFIG = flags.DEFINE_string("config", None, "A recipe's file.", required=True)
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.", required=True)
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "TFDS folder.", required=True)
 _SET = flags.DEFINE_multi_string(
-    "set", [], "field=value or field.sub=value of the config; repeatable."
+    "set",
+    [],
+    "field=value or field.sub=value of the config, as "
+    "'rgb.boundaries=(100,130)' or flow=None; repeatable. i3d_tf/config.py has the "
+    "fields.",
 )
 _STRATEGY = flags.DEFINE_enum(
     "strategy", "one", ["one", "mirrored"], "One device, or all of this machine."

@@ -102,7 +102,7 @@ def load_workdirs(workdirs):
         if other_labels != labels:
             raise ValueError(
                 f"{workdir}: {len(other_labels)} classes, {workdirs[0]} has "
-                f"{len(labels)}, or others"
+                f"{len(labels)}, or other names"
             )
         if other.data != config.data:
             raise ValueError(f"{workdir}: config.data differs from {workdirs[0]}'s")

@@ -71,8 +71,8 @@ class StreamTraining:
     def __post_init__(self):
         if len(self.learning_rates) != len(self.boundaries) + 1:
             raise ValueError(
-                f"{len(self.learning_rates)} learning_rates for "
-                f"{len(self.boundaries)} boundaries; give one rate more"
+                f"{len(self.boundaries)} boundaries need {len(self.boundaries) + 1} "
+                f"learning_rates, {len(self.learning_rates)} are given"
             )
         if list(self.boundaries) != sorted(set(self.boundaries)):
             raise ValueError(f"boundaries {self.boundaries} must rise")

@@ -3,10 +3,14 @@
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
+from flow.pool import default_workers
 from i3d_tf import clips
 
 # Records whose order is mixed, about 5 MB each (180 frames of 256x341).
 SHUFFLE_BUFFER = 128
+# Clips decoded at a time, and batches made ahead.
+_PARALLEL = default_workers()
+_PREFETCHED = 2
 
 
 def train_batches(builder, data, streams, *, batch_size, seed, epoch, skip=0):
@@ -41,9 +45,9 @@ def train_batches(builder, data, streams, *, batch_size, seed, epoch, skip=0):
         return _inputs(example, streams, view, data), _one_hot(example, builder)
 
     return (
-        examples.map(to_clips, tf.data.AUTOTUNE)
+        examples.map(to_clips, _PARALLEL)
         .batch(batch_size, drop_remainder=True)
-        .prefetch(tf.data.AUTOTUNE)
+        .prefetch(_PREFETCHED)
     )
 
 
@@ -64,9 +68,9 @@ def eval_batches(builder, data, streams, *, split, batch_size):
 
     return (
         read_examples(builder, split, streams)
-        .map(to_clips, tf.data.AUTOTUNE)
+        .map(to_clips, _PARALLEL)
         .batch(batch_size)
-        .prefetch(tf.data.AUTOTUNE)
+        .prefetch(_PREFETCHED)
     )
 
 
@@ -89,6 +93,9 @@ def read_examples(builder, split, streams, shuffle=None):
     }
     options = tf.data.Options()
     options.deterministic = True
+    # TensorFlow 2.21 ends an iteration only when its tuning thread wakes up, which
+    # sleeps for 10, 20, 41 ... up to 60 s: longer than a short epoch takes.
+    options.autotune.enabled = False
     order = None if shuffle is None else shuffle[0] * 1_000_003 + shuffle[1]
     examples = builder.as_dataset(
         split=split,

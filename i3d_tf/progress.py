@@ -93,7 +93,7 @@ def keep_config(config, workdir, labels):
         if before["labels"] != labels:
             raise ValueError(
                 f"{workdir}: was begun with {len(before['labels'])} classes, the data "
-                f"set has {len(labels)}, or others; choose another workdir"
+                f"set has {len(labels)}, or other names; choose another workdir"
             )
         if before["config"] != kept["config"]:
             raise ValueError(

@@ -131,8 +131,8 @@ def train(config, workdir, data_dir, strategy=None):
 def _distributed(batches, strategy):
     """The batches, split over the replicas where there are several.
 
-    Not for one: at the end of an epoch the distributed iterator can wait for up to as
-    long as the epoch took (TensorFlow 2.21).
+    Not for one: a distributed iterator brings back the tuning thread that the pipeline
+    turns off, and with it up to 60 s of waiting at the end of an epoch.
     """
     if strategy.num_replicas_in_sync == 1:
         return batches

@@ -133,7 +133,7 @@ def test_other_labels_are_refused(runs, tmp_path):
     with pytest.raises(ValueError) as error:
         load_workdirs([workdirs["rgb"], other])
     assert str(error.value) == (
-        f"{other}: 3 classes, {workdirs['rgb']} has 3, or others"
+        f"{other}: 3 classes, {workdirs['rgb']} has 3, or other names"
     )
 
 
