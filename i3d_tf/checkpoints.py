@@ -72,15 +72,23 @@ def load_workdir(workdir):
         for stream in config.streams
     }
     states = {name: StreamState(model=model) for name, model in models.items()}
+    restore_whole(tf.train.Checkpoint(**states), newest, "+".join(models))
+    return config, labels, models
+
+
+def restore_whole(checkpoint, path, what):
+    """Restores a `tf.train.Checkpoint` from `path`, which may hold more.
+
+    Raises ValueError, naming `what` was wanted, if it does not hold all of it.
+    """
     try:
-        restored = tf.train.Checkpoint(**states).restore(newest)
-        # The checkpoint also has optimisers; the networks must be there as a whole.
+        restored = checkpoint.restore(path)
+        # Optimisers are in there too, and not always asked for.
         restored.expect_partial().assert_existing_objects_matched()
     except (tf.errors.OpError, IndexError, AssertionError) as error:
         raise ValueError(
-            f"{newest}: does not hold all of {'+'.join(models)}; is it cut short?"
+            f"{path}: does not hold all of {what}; is it cut short?"
         ) from error
-    return config, labels, models
 
 
 def load_workdirs(workdirs):

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from flow.files import write_json
 from i3d_tf import config as configs
+from i3d_tf.checkpoints import restore_whole
 
 
 class Progress:
@@ -69,12 +70,7 @@ class Progress:
         newest = self._manager.latest_checkpoint
         if newest is None:
             return False
-        try:
-            self._manager.checkpoint.restore(newest).assert_existing_objects_matched()
-        except (tf.errors.OpError, IndexError, AssertionError) as error:
-            raise ValueError(
-                f"{newest}: does not hold all of this run; is it cut short?"
-            ) from error
+        restore_whole(self._manager.checkpoint, newest, "this run")
         self.step = int(self._step.numpy())
         return True
 

@@ -23,15 +23,14 @@ STRATEGIES = ("one", "mirrored")
 
 def make_strategy(name):
     """The `tf.distribute` strategy: "one" device or all of this host "mirrored"."""
-    if name == "mirrored":
-        # Logical devices too, so that several replicas can be tried without GPUs.
-        kind = "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
-        devices = [device.name for device in tf.config.list_logical_devices(kind)]
-        return tf.distribute.MirroredStrategy(devices)
+    if name not in STRATEGIES:
+        raise ValueError(f"strategy is {name!r}; known: {', '.join(STRATEGIES)}")
+    kind = "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
     if name == "one":
-        kind = "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
         return tf.distribute.OneDeviceStrategy(f"/{kind}:0")
-    raise ValueError(f"strategy is {name!r}; known: {', '.join(STRATEGIES)}")
+    # Logical devices too, so that several replicas can be tried without GPUs.
+    devices = [device.name for device in tf.config.list_logical_devices(kind)]
+    return tf.distribute.MirroredStrategy(devices)
 
 
 def train(config, workdir, data_dir, strategy=None):

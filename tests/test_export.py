@@ -8,28 +8,15 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
+import tiny
 
 from i3d_tf.config import Data
 from i3d_tf.export import export, read_assets
-from i3d_tf.inception import build_two_stream
 from i3d_tf.streams import FLOW, RGB
 
 LABELS = ["Hürdenlauf", "playing cricket", "跑步"]
 SEVEN = [f"class {number}" for number in range(7)]
 DATA = Data("x", num_frames=12, size=32, smaller_side=40)
-
-
-def _networks(classes, streams):
-    """An eighth of the filters, and statistics as after training."""
-    models = build_two_stream(classes, streams, size=32, width=0.125, seed=0)
-    rng = np.random.default_rng(0)
-    for model in models.values():
-        for variable in model.variables:
-            if variable.name in ("beta", "moving_mean", "bias"):
-                variable.assign(rng.normal(0, 0.2, variable.shape))
-            elif variable.name == "moving_variance":
-                variable.assign(rng.uniform(0.4, 0.8, variable.shape))
-    return models
 
 
 def _raw(batch, frames, seed=0):
@@ -53,7 +40,7 @@ def _call(signature, clips):
 
 @pytest.fixture(scope="module")
 def models():
-    return _networks(3, (RGB, FLOW))
+    return tiny.networks(3, (RGB, FLOW))
 
 
 @pytest.fixture(scope="module")
@@ -206,7 +193,7 @@ def test_runs_on_tensorflow_alone(exported, signature, tmp_path):
 
 @pytest.fixture(scope="module")
 def flow_models():
-    return _networks(7, (FLOW,))
+    return tiny.networks(7, (FLOW,))
 
 
 @pytest.fixture(scope="module")

@@ -8,10 +8,10 @@ import av
 import cv2
 import numpy as np
 import pytest
+import tiny
 
 from i3d_tf.config import Data
 from i3d_tf.export import export
-from i3d_tf.inception import build_two_stream
 from i3d_tf.prediction import predict_video
 from i3d_tf.streams import FLOW, RGB
 
@@ -19,22 +19,9 @@ LABELS = ["Hürdenlauf", "playing cricket", "跑步"]
 FRAMES = 9
 
 
-def _networks(streams):
-    """An eighth of the filters, and statistics as after training."""
-    models = build_two_stream(3, streams, size=32, width=0.125, seed=0)
-    rng = np.random.default_rng(0)
-    for model in models.values():
-        for variable in model.variables:
-            if variable.name in ("beta", "moving_mean", "bias"):
-                variable.assign(rng.normal(0, 0.2, variable.shape))
-            elif variable.name == "moving_variance":
-                variable.assign(rng.uniform(0.4, 0.8, variable.shape))
-    return models
-
-
 @pytest.fixture(scope="module")
 def models():
-    return _networks((RGB, FLOW))
+    return tiny.networks(3, (RGB, FLOW))
 
 
 @pytest.fixture(scope="module")

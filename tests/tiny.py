@@ -5,6 +5,7 @@ import numpy as np
 from flow.flow_video import write_flow_video
 from i3d_tf.config import Config, Data, StreamTraining
 from i3d_tf.datasets.two_stream import TwoStreamFolder
+from i3d_tf.inception import build_two_stream
 
 HEIGHT, WIDTH = 40, 56
 LABELS = ("down", "right", "still")
@@ -75,3 +76,16 @@ def config(steps=4, **changes):
         "checkpoint_steps": 2,
     }
     return Config(**{**values, **changes})
+
+
+def networks(num_classes, streams):
+    """Networks an eighth as wide for 32x32 px, with statistics as after training."""
+    models = build_two_stream(num_classes, streams, size=32, width=0.125, seed=0)
+    rng = np.random.default_rng(0)
+    for model in models.values():
+        for variable in model.variables:
+            if variable.name in ("beta", "moving_mean", "bias"):
+                variable.assign(rng.normal(0, 0.2, variable.shape))
+            elif variable.name == "moving_variance":
+                variable.assign(rng.uniform(0.4, 0.8, variable.shape))
+    return models
