@@ -1,5 +1,6 @@
 # make demo: from nothing but Python to a trained, fused, exported two-stream I3D.
 # make test: all tests but the slow ones.   make check: ruff.   make test-slow: the rest.
+# make test-backends: JAX and PyTorch against TensorFlow, into tests/backends.json.
 # DEMO_SHORT=1 make demo: every stage on few videos and steps; no accuracy is expected.
 
 PYTHON ?= python3
@@ -18,7 +19,7 @@ STEPS =
 TARGET = 0.9
 endif
 
-.PHONY: demo test test-slow check clean-demo
+.PHONY: demo test test-slow test-backends check clean-demo
 
 demo: $(VENV)/installed
 	$(RUN) experiments.sample_videos --output $(DEMO) $(SAMPLES)
@@ -40,6 +41,9 @@ test: $(VENV)/installed
 test-slow: $(VENV)/installed
 	$(RUN) pytest -m slow
 
+test-backends: $(VENV)/installed-backends
+	BACKENDS_RECORD=tests/backends.json $(RUN) pytest -m backends
+
 check: $(VENV)/installed
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
@@ -52,4 +56,8 @@ $(VENV)/installed: setup.cfg constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python 3.11 or newer is needed")'
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+$(VENV)/installed-backends: $(VENV)/installed
+	$(VENV)/bin/pip install --quiet --constraint constraints.txt --editable '.[backends]'
 	touch $@

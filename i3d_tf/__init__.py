@@ -1,6 +1,14 @@
 """Two-Stream Inflated 3D ConvNets (Carreira & Zisserman, CVPR 2017)."""
 
-from i3d_tf.inception import build_i3d, build_two_stream
-from i3d_tf.streams import FLOW, RGB, Stream
+import os
+import platform
+
+# TensorFlow leaves oneDNN out on processors without AVX-512, where it makes this
+# network 2 to 4 times as fast. Read when TensorFlow is imported, so before that.
+if platform.machine() in ("x86_64", "AMD64"):
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+
+from i3d_tf.inception import build_i3d, build_two_stream  # noqa: E402
+from i3d_tf.streams import FLOW, RGB, Stream  # noqa: E402
 
 __all__ = ["FLOW", "RGB", "Stream", "build_i3d", "build_two_stream"]

@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from i3d_tf import config as configs
+from i3d_tf.fine_tuning import freeze_up_to
 from i3d_tf.inception import build_i3d
 from i3d_tf.weights import load_released
 
@@ -16,7 +17,11 @@ class StreamState(tf.train.Checkpoint):
 
 
 def new_stream_state(stream, config, num_classes):
-    """The stream's network and optimiser as the training begins."""
+    """The stream's network and optimiser as the training begins.
+
+    Raises ValueError if units are to be frozen that have no weights yet, and for
+    initial weights that do not fit.
+    """
     training = getattr(config, stream.name)
     model = build_i3d(
         stream,
@@ -30,6 +35,13 @@ def new_stream_state(stream, config, num_classes):
     )
     if training.initial_weights:
         load_released(model, training.initial_weights, new_head=True)
+    if training.freeze_up_to:
+        if not training.initial_weights:
+            raise ValueError(
+                f"{stream.name}.freeze_up_to is {training.freeze_up_to!r}, but there "
+                f"are no {stream.name}.initial_weights: random weights would be kept"
+            )
+        freeze_up_to(model, training.freeze_up_to)
     if training.boundaries:
         rate = keras.optimizers.schedules.PiecewiseConstantDecay(
             list(training.boundaries), list(training.learning_rates)

@@ -8,6 +8,7 @@ import pathlib
 import types
 import typing
 
+from i3d_tf.fine_tuning import check_endpoint
 from i3d_tf.inception import MIN_FRAMES, STRIDE
 from i3d_tf.streams import STREAMS
 
@@ -56,8 +57,12 @@ class StreamTraining:
       momentum: of SGD.
       weight_decay: w of the penalty w / 2 * sum of squares of all kernels.
       dropout: share of the features before the logits that is dropped.
-      initial_weights: path of a released checkpoint, or None for random weights; its
-        classifier is replaced by a new one where the classes differ.
+      initial_weights: path of what `load_released` takes: weights of this stream, or
+        2D ones, which are inflated; None for random weights. A new classifier
+        replaces one of another number of classes.
+      freeze_up_to: the last endpoint that keeps its initial_weights, with all before
+        it, as "Mixed_4f"; "Mixed_5c" leaves the classifier alone to be trained; None
+        trains all.
     """
 
     steps: int
@@ -67,6 +72,7 @@ class StreamTraining:
     weight_decay: float = 1e-7
     dropout: float = 0.5
     initial_weights: str | None = None
+    freeze_up_to: str | None = None
 
     def __post_init__(self):
         if len(self.learning_rates) != len(self.boundaries) + 1:
@@ -80,6 +86,8 @@ class StreamTraining:
             raise ValueError(f"steps is {self.steps}; it must be at least 1")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout is {self.dropout}; it must lie in [0, 1)")
+        if self.freeze_up_to is not None:
+            check_endpoint(self.freeze_up_to)
 
 
 @dataclasses.dataclass(frozen=True)

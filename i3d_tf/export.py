@@ -11,6 +11,7 @@ import tensorflow as tf
 from flow.video import FPS
 from i3d_tf import clips
 from i3d_tf.evaluation import fuse
+from i3d_tf.fast import for_inference
 from i3d_tf.inception import MIN_FRAMES
 from i3d_tf.streams import STREAMS
 
@@ -87,6 +88,7 @@ def _module(models, labels, data, assets):
     (assets / PREPROCESSING).write_text(json.dumps(preprocessing, indent=2) + "\n")
     streams = [stream for stream in STREAMS if stream.name in models]
     class_names = tf.constant(labels)
+    networks = {name: for_inference(model) for name, model in models.items()}
 
     def serve(**inputs):
         outputs = {}
@@ -97,7 +99,7 @@ def _module(models, labels, data, assets):
                 MIN_FRAMES,
                 f"{stream.name}: a clip needs at least {MIN_FRAMES} frames",
             )
-            outputs[f"{stream.name}_logits"] = models[stream.name](
+            outputs[f"{stream.name}_logits"] = networks[stream.name](
                 clips.normalise_raw(clip, stream), training=False
             )
         logits = fuse(list(outputs.values()))
@@ -114,7 +116,9 @@ def _module(models, labels, data, assets):
     module = tf.Module()
     # The variables alone: the networks' own Keras objects need not be saved.
     module.network_variables = [
-        variable.value for model in models.values() for variable in model.variables
+        variable.value
+        for network in networks.values()
+        for variable in network.variables
     ]
     module.labels = tf.saved_model.Asset(str(assets / LABELS))
     module.preprocessing = tf.saved_model.Asset(str(assets / PREPROCESSING))

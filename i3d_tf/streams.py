@@ -1,8 +1,8 @@
 """What a stream is: a value, so that nothing else has to branch on RGB or flow.
 
 All that differs between the two networks of a two-stream I3D, from stored bytes
-to the network's input, is a field of `Stream`. Depth or CT volumes are further
-values of it.
+to the network's input, is a field of `Stream`. CT volumes are a further value of
+it, depth would be one.
 """
 
 import dataclasses
@@ -23,7 +23,7 @@ class Stream:
       scale: bytes per unit: a clip is `(bytes - zero) / scale`, cut to [-1, 1].
       mirror_signs: factor of each channel when a clip is mirrored left-right.
       raw_dtype: of the values as users hold them, and exported models take them:
-        RGB bytes, flow in px.
+        RGB bytes, flow in px, CT in Hounsfield units.
       raw_zero, raw_scale: as `zero` and `scale`, for these.
     """
 
@@ -77,5 +77,19 @@ FLOW = Stream(
     raw_scale=code.BOUND,
 )
 
-# In the order in which results are listed.
+# A volume `[T, H, W, 1]`, its slices as time. The window -1000..1000 HU, from air to
+# dense bone, becomes [-1, 1], water 0; stored bytes divide the same window.
+CT = Stream(
+    "ct",
+    1,
+    planes=1,
+    zero=127.5,
+    scale=127.5,
+    mirror_signs=(1,),
+    raw_dtype="float32",
+    raw_zero=0.0,
+    raw_scale=1000.0,
+)
+
+# The two of a two-stream network, in the order in which results are listed.
 STREAMS = (RGB, FLOW)

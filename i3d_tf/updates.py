@@ -2,16 +2,23 @@
 
 import tensorflow as tf
 
+from i3d_tf.fast import for_training
 
-def make_step(strategy, config, states):
-    """Returns step(batch, active names) -> sums over the clips, as a dict of floats."""
+
+def make_step(strategy, config, states, view=for_training):
+    """Returns step(batch, active names) -> sums over the clips, as a dict of floats.
+
+    `view(model)` is what runs in place of each model and shares its variables.
+    """
     replicas = strategy.num_replicas_in_sync
+    with strategy.scope():
+        networks = {name: view(state.model) for name, state in states.items()}
 
     def update(stream_name, clips, labels):
         state = states[stream_name]
         model, training = state.model, getattr(config, stream_name)
         with tf.GradientTape() as tape:
-            logits = model(clips, training=True)
+            logits = networks[stream_name](clips, training=True)
             losses = tf.nn.softmax_cross_entropy_with_logits(labels, logits)
             # Divided by the clips of all replicas: their gradients are summed.
             loss = tf.reduce_sum(losses) / config.batch_size
@@ -62,18 +69,21 @@ def average_statistics(strategy, states):
     """Gives all replicas the mean of their BatchNorms' moving statistics.
 
     Each replica has gathered its own, and what is saved or evaluated is the first's.
+    Frozen layers are left out: the mean of three equal floats may be another one.
 
     Args:
       strategy: under which the states were built.
       states: {stream name: StreamState}.
     """
-    if strategy.num_replicas_in_sync == 1:
-        return
     statistics = [
         weight.value
         for state in states.values()
-        for weight in state.model.non_trainable_weights
+        for layer in state.model.layers
+        if layer.trainable
+        for weight in layer.non_trainable_weights
     ]
+    if strategy.num_replicas_in_sync == 1 or not statistics:
+        return
 
     @tf.function
     def average():

@@ -4,12 +4,15 @@ import os
 import pathlib
 from fractions import Fraction
 
-# TensorFlow reads it when it is imported, so before any test module.
+# TensorFlow reads these when it is imported, so before any test module.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import av  # noqa: E402
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
+
+# Chooses oneDNN, which TensorFlow has to be told before its import.
+import i3d_tf  # noqa: E402, F401
 
 
 @pytest.fixture(scope="session")

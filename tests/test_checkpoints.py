@@ -191,18 +191,25 @@ def test_a_checkpoint_that_is_cut_short(runs, tmp_path, kept_bytes):
         load_workdir(copy)
 
 
-def test_released_weights_begin_a_training_with_a_new_classifier(runs, tmp_path):
+@pytest.fixture(scope="module")
+def released(runs, tmp_path_factory):
+    """(path, weights): the RGB network under the released names, 3 classes."""
     workdirs, weights = runs
     _, _, models = load_workdir(workdirs["rgb"])
     names = [_released(variable.path) for variable in models["rgb"].variables]
-    path = tmp_path / "model.ckpt"
+    path = tmp_path_factory.mktemp("released") / "model.ckpt"
     tf.raw_ops.SaveV2(
         prefix=str(path),
         tensor_names=names,
         shape_and_slices=[""] * len(names),
         tensors=[tf.constant(value) for value in weights["rgb"]],
     )
-    rgb = dataclasses.replace(STREAM, initial_weights=str(path))
+    return str(path), weights["rgb"]
+
+
+def test_released_weights_begin_a_training_with_a_new_classifier(released):
+    path, weights = released
+    rgb = dataclasses.replace(STREAM, initial_weights=path)
     config = dataclasses.replace(CONFIG, rgb=rgb, flow=None)
     state = new_stream_state(config.streams[0], config, num_classes=4)
     fresh = new_stream_state(
@@ -210,15 +217,44 @@ def test_released_weights_begin_a_training_with_a_new_classifier(runs, tmp_path)
     )
     got, initial = state.model.get_weights(), fresh.model.get_weights()
     assert got[-1].shape == (4,)
-    for value, want in zip(got, [*weights["rgb"][:-2], *initial[-2:]], strict=True):
+    for value, want in zip(got, [*weights[:-2], *initial[-2:]], strict=True):
         np.testing.assert_array_equal(value, want)
+
+
+def test_a_frozen_run_comes_back(released, tmp_path):
+    """What is frozen changes the optimiser, and what is saved of the network not."""
+    rgb = dataclasses.replace(
+        STREAM, initial_weights=released[0], freeze_up_to="Mixed_4f"
+    )
+    config = dataclasses.replace(CONFIG, rgb=rgb, flow=None)
+    state = new_stream_state(config.streams[0], config, num_classes=3)
+    trained = [variable.path for variable in state.model.trainable_variables]
+    assert trained[0] == "Mixed_5b-Branch_1-Conv3d_0a_1x1-conv_3d/kernel"
+    # Two units of six convolutions with a kernel and a beta, and the classifier.
+    assert len(trained) == 2 * 6 * 2 + 2
+    assert len(state.optimizer.variables) == 1 + len(trained)
+    weights = _run(tmp_path / "run", config)
+    kept, _, models = load_workdir(tmp_path / "run")
+    assert kept == config
+    _assert_weights(models["rgb"], weights["rgb"])
+
+
+def test_random_weights_are_not_frozen():
+    rgb = dataclasses.replace(STREAM, freeze_up_to="Mixed_4f")
+    config = dataclasses.replace(CONFIG, rgb=rgb, flow=None)
+    with pytest.raises(ValueError) as error:
+        new_stream_state(config.streams[0], config, num_classes=3)
+    assert str(error.value) == (
+        "rgb.freeze_up_to is 'Mixed_4f', but there are no rgb.initial_weights: random "
+        "weights would be kept"
+    )
 
 
 def _released(path):
     layer, leaf = path.split("/")
-    layer = layer.replace("Logits.Conv3d_0c_1x1", "Logits.Conv3d_0c_1x1.conv_3d")
+    layer = layer.replace("Logits-Conv3d_0c_1x1", "Logits-Conv3d_0c_1x1-conv_3d")
     leaf = {"kernel": "w", "bias": "b"}.get(leaf, leaf)
-    return f"RGB/inception_i3d/{layer.replace('.', '/')}/{leaf}"
+    return f"RGB/inception_i3d/{layer.replace('-', '/')}/{leaf}"
 
 
 def test_optimizer_follows_the_recipe(runs):
@@ -230,7 +266,7 @@ def test_optimizer_follows_the_recipe(runs):
         rates.append(round(float(state.optimizer.learning_rate), 6))
     assert rates == [0.1, 0.1, 0.01, 0.01]
     assert state.model.get_layer("Dropout_0b").rate == 0.5
-    assert state.model.get_layer("Conv3d_1a_7x7.batch_norm").momentum == 0.9
+    assert state.model.get_layer("Conv3d_1a_7x7-batch_norm").momentum == 0.9
     # Built with the network, so that a restore finds its variables: the counter
     # and 116 momenta.
     assert len(state.optimizer.variables) == 117

@@ -68,6 +68,7 @@ def test_a_file_without_overrides(recipe):
         ("data.test_split=", _replaced("data", test_split="")),
         ("rgb.initial_weights=w/x.ckpt", _replaced("rgb", initial_weights="w/x.ckpt")),
         ("rgb.initial_weights=None", CONFIG),
+        ("flow.freeze_up_to=Mixed_4f", _replaced("flow", freeze_up_to="Mixed_4f")),
     ],
 )
 def test_override(recipe, override, wanted):
@@ -151,6 +152,10 @@ def test_override_of_a_stream_that_is_left_out(recipe):
         ("batch_size=0", "batch_size is 0; it must be at least 1"),
         ("dtype=float16", "dtype is 'float16'; known: float32, mixed_bfloat16"),
         ("checkpoint_steps=0", "checkpoint_steps is 0; it must be at least 1"),
+        (
+            "rgb.freeze_up_to=mixed4f",
+            "no endpoint 'mixed4f'; the closest is 'Mixed_4f'",
+        ),
     ],
 )
 def test_values_out_of_range(recipe, override, message):
@@ -198,7 +203,7 @@ def test_streams_and_steps():
     [
         CONFIG,
         dataclasses.replace(CONFIG, rgb=None),
-        _replaced("flow", initial_weights="w/model.ckpt"),
+        _replaced("flow", initial_weights="w/model.ckpt", freeze_up_to="Mixed_4f"),
     ],
 )
 def test_round_trip_through_json(config):
@@ -234,7 +239,7 @@ def test_recipes_load(path):
 
 
 def test_there_are_recipes():
-    assert {"demo", "own_videos", "ucf101", "kinetics400"} <= {
+    assert {"demo", "own_videos", "ucf101", "ucf101_fixed", "kinetics400"} <= {
         path.stem for path in RECIPES
     }
 

@@ -46,7 +46,7 @@ SHAPES = {
     "Mixed_5c": (2, 2, 2, 1024),
     "AvgPool3d_6a_7x7": (1, 1, 1, 1024),
     "Dropout_0b": (1, 1, 1, 1024),
-    "Logits.Conv3d_0c_1x1": (1, 1, 1, 400),
+    "Logits-Conv3d_0c_1x1": (1, 1, 1, 400),
 }
 # window, strides, padding.
 POOLS = {
@@ -63,12 +63,12 @@ def _units(mixed):
     b0, b1_reduce, b1, b2_reduce, b2, b3 = MIXED[mixed]
     odd = "Conv3d_0a_3x3" if mixed == "Mixed_5b" else "Conv3d_0b_3x3"
     return {
-        "Branch_0.Conv3d_0a_1x1": (b0, 1, None),
-        "Branch_1.Conv3d_0a_1x1": (b1_reduce, 1, None),
-        "Branch_1.Conv3d_0b_3x3": (b1, 3, "Branch_1.Conv3d_0a_1x1"),
-        "Branch_2.Conv3d_0a_1x1": (b2_reduce, 1, None),
-        f"Branch_2.{odd}": (b2, 3, "Branch_2.Conv3d_0a_1x1"),
-        "Branch_3.Conv3d_0b_1x1": (b3, 1, "Branch_3.MaxPool3d_0a_3x3"),
+        "Branch_0-Conv3d_0a_1x1": (b0, 1, None),
+        "Branch_1-Conv3d_0a_1x1": (b1_reduce, 1, None),
+        "Branch_1-Conv3d_0b_3x3": (b1, 3, "Branch_1-Conv3d_0a_1x1"),
+        "Branch_2-Conv3d_0a_1x1": (b2_reduce, 1, None),
+        f"Branch_2-{odd}": (b2, 3, "Branch_2-Conv3d_0a_1x1"),
+        "Branch_3-Conv3d_0b_1x1": (b3, 1, "Branch_3-MaxPool3d_0a_3x3"),
     }
 
 
@@ -135,8 +135,8 @@ def test_two_streams_differ_in_their_input_channels_only(full):
         for model in full.values()
     ]
     assert set(shapes[0].items()) ^ set(shapes[1].items()) == {
-        ("Conv3d_1a_7x7.conv_3d/kernel", (7, 7, 7, 3, 64)),
-        ("Conv3d_1a_7x7.conv_3d/kernel", (7, 7, 7, 2, 64)),
+        ("Conv3d_1a_7x7-conv_3d/kernel", (7, 7, 7, 3, 64)),
+        ("Conv3d_1a_7x7-conv_3d/kernel", (7, 7, 7, 2, 64)),
     }
     mine = {id(variable) for variable in full["rgb"].variables}
     assert not mine & {id(variable) for variable in full["flow"].variables}
@@ -160,11 +160,11 @@ def test_endpoint_shapes_of_16_frames_of_64_px():
 
 
 def test_layer_names_are_the_papers(full):
-    units = [f"{mixed}.{unit}" for mixed in MIXED for unit in _units(mixed)]
-    pools = [f"{mixed}.Branch_3.MaxPool3d_0a_3x3" for mixed in MIXED]
+    units = [f"{mixed}-{unit}" for mixed in MIXED for unit in _units(mixed)]
+    pools = [f"{mixed}-Branch_3-MaxPool3d_0a_3x3" for mixed in MIXED]
     convolutions = ["Conv3d_1a_7x7", "Conv3d_2b_1x1", "Conv3d_2c_3x3", *units]
     parts = ("conv_3d", "batch_norm")
-    below = [f"{name}.{part}" for name in convolutions for part in parts]
+    below = [f"{name}-{part}" for name in convolutions for part in parts]
     wanted = {"rgb", *SHAPES, *units, *pools, *below}
     names = [layer.name for layer in full["rgb"].layers]
     assert len(names) == len(set(names))
@@ -173,10 +173,10 @@ def test_layer_names_are_the_papers(full):
 
 def test_only_mixed_5b_has_the_odd_name_in_branch_2(full):
     names = [layer.name for layer in full["flow"].layers]
-    odd = [name for name in names if name.endswith("Branch_2.Conv3d_0a_3x3")]
-    assert odd == ["Mixed_5b.Branch_2.Conv3d_0a_3x3"]
-    assert "Mixed_5b.Branch_2.Conv3d_0b_3x3" not in names
-    assert "Mixed_5c.Branch_2.Conv3d_0b_3x3" in names
+    odd = [name for name in names if name.endswith("Branch_2-Conv3d_0a_3x3")]
+    assert odd == ["Mixed_5b-Branch_2-Conv3d_0a_3x3"]
+    assert "Mixed_5b-Branch_2-Conv3d_0b_3x3" not in names
+    assert "Mixed_5c-Branch_2-Conv3d_0b_3x3" in names
 
 
 @pytest.mark.parametrize(
@@ -192,13 +192,13 @@ def test_convolutions_of_the_stem(full, name, filters, kernel, strides):
 
 
 def _check_unit(model, name, filters, kernel, strides):
-    convolution = model.get_layer(f"{name}.conv_3d")
+    convolution = model.get_layer(f"{name}-conv_3d")
     assert convolution.filters == filters
     assert convolution.kernel_size == (kernel, kernel, kernel)
     assert convolution.strides == strides
     assert convolution.padding == "same"
     assert not convolution.use_bias
-    norm = model.get_layer(f"{name}.batch_norm")
+    norm = model.get_layer(f"{name}-batch_norm")
     assert (norm.scale, norm.center, norm.epsilon) == (False, True, 1e-3)
     assert isinstance(model.get_layer(name), keras.layers.ReLU)
     assert _inputs(model.get_layer(name)) == [norm.name]
@@ -210,18 +210,18 @@ def test_inception_modules(full, mixed):
     model, trunk = full["rgb"], list(SHAPES)
     before = trunk[trunk.index(mixed) - 1]
     for unit, (filters, kernel, source) in _units(mixed).items():
-        name = f"{mixed}.{unit}"
+        name = f"{mixed}-{unit}"
         _check_unit(model, name, filters, kernel, (1, 1, 1))
-        source = f"{mixed}.{source}" if source else before
-        assert _inputs(model.get_layer(f"{name}.conv_3d")) == [source]
-    pool = model.get_layer(f"{mixed}.Branch_3.MaxPool3d_0a_3x3")
+        source = f"{mixed}-{source}" if source else before
+        assert _inputs(model.get_layer(f"{name}-conv_3d")) == [source]
+    pool = model.get_layer(f"{mixed}-Branch_3-MaxPool3d_0a_3x3")
     assert (pool.pool_size, pool.strides) == ((3, 3, 3), (1, 1, 1))
     assert pool.padding == "same"
     assert _inputs(pool) == [before]
     # The last unit of each branch, in the order of the branches.
     _, _, second_of_1, _, second_of_2, _ = units = list(_units(mixed))
     ends = [units[0], second_of_1, second_of_2, units[-1]]
-    assert _inputs(model.get_layer(mixed)) == [f"{mixed}.{unit}" for unit in ends]
+    assert _inputs(model.get_layer(mixed)) == [f"{mixed}-{unit}" for unit in ends]
 
 
 @pytest.mark.parametrize("name", POOLS)
@@ -236,7 +236,7 @@ def test_pools(full, name):
     "frames, features, logits", [(9, 2, 1), (64, 8, 7), (79, 10, 9), (250, 32, 31)]
 )
 def test_time_steps(full, frames, features, logits):
-    model = _outputs(full["rgb"], "Mixed_5c", "Logits.Conv3d_0c_1x1")
+    model = _outputs(full["rgb"], "Mixed_5c", "Logits-Conv3d_0c_1x1")
     got = model.compute_output_shape((1, frames, 224, 224, 3))
     assert got == [(1, features, 7, 7, 1024), (1, logits, 1, 1, 400), (1, 400)]
 
@@ -256,13 +256,13 @@ def test_width_multiplies_the_filters_but_not_the_classes(tiny):
     assert tiny.get_layer("Conv3d_1a_7x7").output.shape[-1] == 8
     assert tiny.get_layer("Mixed_3b").output.shape[-1] == 32
     # 16 filters become 2, and no fewer than 1 are left.
-    assert tiny.get_layer("Mixed_3b.Branch_2.Conv3d_0a_1x1").output.shape[-1] == 2
+    assert tiny.get_layer("Mixed_3b-Branch_2-Conv3d_0a_1x1").output.shape[-1] == 2
     assert tiny.output_shape == (None, 5)
 
 
 @pytest.mark.parametrize("frames, steps", [(9, 1), (16, 1), (17, 2), (33, 4)])
 def test_logits_are_the_mean_of_those_of_each_step(tiny, frames, steps):
-    model = _outputs(tiny, "Logits.Conv3d_0c_1x1")
+    model = _outputs(tiny, "Logits-Conv3d_0c_1x1")
     per_step, logits = (np.array(o) for o in model(_clip(RGB, frames, 32)))
     assert per_step.shape == (2, steps, 1, 1, 5)
     np.testing.assert_allclose(logits, per_step[:, :, 0, 0].mean(1), atol=1e-6)
@@ -278,7 +278,7 @@ def test_logits_are_the_mean_of_those_of_each_step(tiny, frames, steps):
 )
 def test_first_and_last_step_weigh_half(tiny, frames, weights):
     features, logits = _outputs(tiny, "Mixed_5c")(_clip(RGB, frames, 32))
-    head = tiny.get_layer("Logits.Conv3d_0c_1x1")
+    head = tiny.get_layer("Logits-Conv3d_0c_1x1")
     kernel, bias = head.get_weights()
     pooled = np.einsum("btijc,t->bc", np.array(features, np.float64), weights)
     want = pooled @ kernel[0, 0, 0] + bias
@@ -292,7 +292,7 @@ def test_last_pool_averages_the_space_of_larger_pictures():
     model = _tiny(size=64)
     features, logits = _outputs(model, "Mixed_5c")(_clip(RGB, 9, 64))
     assert features.shape == (2, 2, 2, 2, 128)
-    kernel, bias = model.get_layer("Logits.Conv3d_0c_1x1").get_weights()
+    kernel, bias = model.get_layer("Logits-Conv3d_0c_1x1").get_weights()
     want = np.array(features).mean((1, 2, 3)) @ kernel[0, 0, 0] + bias
     np.testing.assert_allclose(logits, want, atol=1e-5)
 
@@ -300,8 +300,8 @@ def test_last_pool_averages_the_space_of_larger_pictures():
 def test_a_unit_is_convolution_batch_norm_relu(tiny):
     names = ("MaxPool3d_2a_3x3", "Conv3d_2b_1x1")
     x, got, _ = _outputs(tiny, *names)(_clip(RGB, 9, 32))
-    (kernel,) = tiny.get_layer("Conv3d_2b_1x1.conv_3d").get_weights()
-    norm = tiny.get_layer("Conv3d_2b_1x1.batch_norm")
+    (kernel,) = tiny.get_layer("Conv3d_2b_1x1-conv_3d").get_weights()
+    norm = tiny.get_layer("Conv3d_2b_1x1-batch_norm")
     beta, mean, variance = norm.get_weights()
     raw = (np.array(x) @ kernel[0, 0, 0] - mean) / np.sqrt(variance + 1e-3) + beta
     assert (raw < -0.1).any() and (raw > 0.1).any()
@@ -311,8 +311,8 @@ def test_a_unit_is_convolution_batch_norm_relu(tiny):
 def test_training_moves_the_statistics_by_the_decay():
     model = build_i3d(RGB, 2, size=32, width=0.02, batch_norm_decay=0.75, seed=0)
     clip = _clip(RGB, 9, 32)
-    raw = np.array(_outputs(model, "Conv3d_1a_7x7.conv_3d")(clip)[0])
-    norm = model.get_layer("Conv3d_1a_7x7.batch_norm")
+    raw = np.array(_outputs(model, "Conv3d_1a_7x7-conv_3d")(clip)[0])
+    norm = model.get_layer("Conv3d_1a_7x7-batch_norm")
     model(clip, training=False)
     np.testing.assert_array_equal(norm.moving_mean.numpy(), 0)
     model(clip, training=True)
@@ -336,7 +336,7 @@ def test_dropout_lies_before_the_logits_and_acts_in_training_only(full):
     assert full["rgb"].get_layer("Dropout_0b").rate == 0
     model = _tiny(dropout=0.5, seed=3)
     assert _inputs(model.get_layer("Dropout_0b")) == ["AvgPool3d_6a_7x7"]
-    assert _inputs(model.get_layer("Logits.Conv3d_0c_1x1")) == ["Dropout_0b"]
+    assert _inputs(model.get_layer("Logits-Conv3d_0c_1x1")) == ["Dropout_0b"]
     pool_to_dropped = keras.Model(
         model.get_layer("AvgPool3d_6a_7x7").output, model.get_layer("Dropout_0b").output
     )
@@ -442,7 +442,7 @@ def test_seed_decides_the_weights():
 
 def test_initial_weights(full):
     kernel, beta, mean, variance = (
-        full["rgb"].get_layer(f"Conv3d_2c_3x3.{layer}").get_weights()[index]
+        full["rgb"].get_layer(f"Conv3d_2c_3x3-{layer}").get_weights()[index]
         for layer, index in [("conv_3d", 0), *(("batch_norm", i) for i in range(3))]
     )
     deviation = 1 / np.sqrt(27 * 64)
@@ -452,7 +452,7 @@ def test_initial_weights(full):
     assert 2.2 < np.abs(kernel).max() / deviation < 2.28
     assert not beta.any() and not mean.any()
     assert (variance == 1).all()
-    head = full["rgb"].get_layer("Logits.Conv3d_0c_1x1")
+    head = full["rgb"].get_layer("Logits-Conv3d_0c_1x1")
     np.testing.assert_allclose(head.kernel.numpy().std(), 1 / np.sqrt(1024), rtol=0.01)
     assert not head.bias.numpy().any()
 

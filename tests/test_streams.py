@@ -1,4 +1,4 @@
-"""What the two streams are, and what their bytes mean."""
+"""What the streams are, and what their bytes mean."""
 
 import dataclasses
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from i3d_tf import clips
-from i3d_tf.streams import FLOW, RGB, STREAMS
+from i3d_tf.streams import CT, FLOW, RGB, STREAMS
 
 
 def test_rgb_fields():
@@ -37,6 +37,20 @@ def test_flow_fields():
     }
 
 
+def test_ct_fields():
+    assert dataclasses.asdict(CT) == {
+        "name": "ct",
+        "channels": 1,
+        "planes": 1,
+        "zero": 127.5,
+        "scale": 127.5,
+        "mirror_signs": (1,),
+        "raw_dtype": "float32",
+        "raw_zero": 0.0,
+        "raw_scale": 1000.0,
+    }
+
+
 def test_streams_are_listed_rgb_first():
     assert STREAMS == (RGB, FLOW)
 
@@ -57,6 +71,8 @@ def test_a_stream_cannot_be_changed():
         (FLOW, 255, 1.0),
         (FLOW, 0, -1.0),  # no code of its own; cut, not -128 / 127
         (FLOW, 129, 1 / 127),
+        (CT, 0, -1.0),
+        (CT, 255, 1.0),
     ],
 )
 def test_meaning_of_stored_bytes(stream, code, value):
@@ -74,6 +90,10 @@ def test_meaning_of_stored_bytes(stream, code, value):
         (FLOW, 20.0, 1.0),
         (FLOW, 33.0, 1.0),
         (FLOW, -400.0, -1.0),
+        (CT, -1024.0, -1.0),  # air
+        (CT, -100.0, -0.1),  # fat
+        (CT, 0.0, 0.0),  # water
+        (CT, 3000.0, 1.0),  # metal
     ],
 )
 def test_meaning_of_raw_values(stream, raw, value):

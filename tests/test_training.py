@@ -257,7 +257,7 @@ def test_momentum_and_boundaries():
     config = tiny.config(rgb=None, flow=stream)
     optimizer = training.new_stream_state(config.streams[0], config, 3).optimizer
     bias = optimizer._trainable_variables[-1]
-    assert bias.path == "Logits.Conv3d_0c_1x1/bias"
+    assert bias.path == "Logits-Conv3d_0c_1x1/bias"
     zeros = [tf.zeros(v.shape) for v in optimizer._trainable_variables[:-1]]
     values = []
     for _ in range(4):

@@ -1,4 +1,4 @@
-"""Kinetics-400 from scratch, as the released models were trained.
+"""Kinetics-400, from scratch or from ImageNet, as the released models were trained.
 
 Source: README of DeepMind's kinetics-i3d. Synchronous SGD with momentum 0.9 on 64
 replicas of 6 clips; RGB 115k steps, flow 155k steps, each stream on its own.
@@ -14,6 +14,14 @@ test.
         --workdir runs/kinetics_rgb --data_dir data --set flow=None --strategy mirrored
     python -m experiments.train --config experiments/configs/kinetics400.py \
         --workdir runs/kinetics_flow --data_dir data --set rgb=None --strategy mirrored
+
+From ImageNet, as the paper's best networks: both streams begin with TF-Slim's 2D
+Inception-v1 (the checkpoint inception_v1.ckpt of the inception_v1_2016_08_28
+archive), its filters repeated in time, for flow their mean over the colours, and a
+new classifier. Added to the commands above:
+
+        --set rgb.initial_weights=checkpoints/inception_v1.ckpt
+        --set flow.initial_weights=checkpoints/inception_v1.ckpt
 """
 
 from i3d_tf.config import Config, Data, StreamTraining

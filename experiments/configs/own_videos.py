@@ -3,7 +3,9 @@
 A smaller picture than the paper's, for CPUs, and a fast BatchNorm, as 150 updates
 are few: after n updates a decay of 0.999 leaves 0.999**n of the initial statistics.
 With more videos take more steps and larger batches; with released weights at hand
-begin from ucf101.py.
+begin from ucf101.py, or stay here and train only the upper units on top of them:
+--set rgb.initial_weights=checkpoints/rgb_imagenet/model.ckpt
+--set rgb.freeze_up_to=Mixed_4f (Mixed_5c leaves the classifier alone), flow likewise.
 
     python -m experiments.extract_flow --videos mine/videos --output mine/flow \
         --smaller_side 128

@@ -1,83 +1,172 @@
-"""DeepMind's released Kinetics-400 checkpoints into `build_i3d`'s networks.
+"""Published Inception-v1 weights into our networks, by name, all of them.
 
-Names there: `RGB/inception_i3d/<unit>/conv_3d/w` `[t, h, w, in, out]`,
-`<unit>/batch_norm/{beta,moving_mean,moving_variance}` and, with bias,
-`Logits/Conv3d_0c_1x1/conv_3d/{w,b}`; the flow network's begin with `Flow/`.
+Known are DeepMind's checkpoints (Kinetics-400, Kinetics-600, TF-Hub), the PyTorch
+ports of piergiaj and hassony2, TF-Slim's 2D `inception_v1`, and `.keras` files of
+networks with our layer names; see `layouts`.
 """
 
-import re
+from typing import NamedTuple
 
-import numpy as np
-import tensorflow as tf
-
-_PREFIX = re.compile(r"^(RGB|Flow)/inception_i3d/")
-_HEAD = "Logits/"
-# Our variable's last level -> the released one's.
-_LEAVES = {"kernel": "w", "bias": "b"}
+from i3d_tf.weights.checkpoint_file import open_checkpoint
+from i3d_tf.weights.kernels import EPSILON, adapt_channels, fold_scale, inflate_kernel
+from i3d_tf.weights.layouts import FIRST, HEAD, KERAS, LEAVES
 
 
-def load_released(model, path, *, new_head=False):
-    """Assigns the released checkpoint at `path` to `model`, every variable of both.
+class Match(NamedTuple):
+    """One variable of the model and where its values are from.
+
+    `ours` and `theirs` are names, `shape` is ours. A kernel's `note` says what was done
+    to its unit, if that is not as in the file.
+    """
+
+    ours: str
+    theirs: str
+    shape: tuple[int, ...]
+    note: str
+
+
+def load_released(model, path, *, new_head=False, new_channels=False):
+    """Assigns the weights at `path` to `model`, every variable of both.
+
+    A 2D network's filters are inflated in time for a 3D model. A BatchNorm scale, a
+    convolution's bias and another epsilon, which our units do not have, are folded
+    into kernel and statistics: exact in inference, while training goes on from
+    another point than the file's.
 
     Args:
-      model: a network of `build_i3d` for the checkpoint's stream and classes.
-      path: a TensorFlow checkpoint's prefix, as `.../model.ckpt`.
+      model: a network of `build_i3d` for the file's stream and classes, or, for
+        weights of images, a 2D one of `build_inception_v1`.
+      path: a TensorFlow checkpoint's prefix, as `.../model.ckpt`, or one of its
+        files; a folder with one checkpoint or a SavedModel (TF-Hub); a PyTorch or a
+        `.keras` file. The layout is found by the names inside.
       new_head: if the classes differ in number, keep the model's own classifier
         and load all else; otherwise that is an error.
+      new_channels: if the input channels differ in number, give the first kernel
+        the mean over the file's, or for one channel their sum; otherwise that is an
+        error, but for weights of images, which are always adapted.
+
+    Returns:
+      A `Match` for each variable of the model's network.
 
     Raises:
-      ValueError: if there is no such checkpoint, a shape differs (another stream
-        or number of classes), or any variable is left over on either side; then
-        the model is unchanged.
+      ValueError: if there are no weights of a known layout, a shape differs, a value
+        is not finite, or a variable is left over on either side; then the model is
+        unchanged.
     """
-    try:
-        reader = tf.train.load_checkpoint(str(path))
-    except (tf.errors.OpError, ValueError) as error:
-        raise ValueError(f"{path}: not a TensorFlow checkpoint ({error})") from None
+    checkpoint = open_checkpoint(path)
     # Not `variables`: with dropout these have a random state too.
-    ours = {_released_name(variable.path): variable for variable in model.weights}
-    theirs = {_PREFIX.sub("", n): n for n in reader.get_variable_to_shape_map()}
-    missing, unknown = sorted(ours.keys() - theirs), sorted(theirs.keys() - ours)
-    if missing or unknown:
+    named = {variable.path: variable for variable in model.weights}
+    ours, strangers = KERAS.translate(named)
+    _check_complete(model, checkpoint, ours, strangers)
+
+    matches, values = [], []
+    for unit in dict.fromkeys(unit for unit, _ in ours):
+        variables = {
+            leaf: named[ours[unit, leaf]] for leaf in LEAVES if (unit, leaf) in ours
+        }
+        arrays, note = _read_unit(checkpoint, unit, variables, new_channels)
+        kept = new_head and unit == HEAD and _classes(arrays) != _classes(variables)
+        if kept:
+            note = f"kept: new head of {_classes(variables)} classes"
+            arrays = variables
+        for leaf, variable in variables.items():
+            theirs, shape = checkpoint.names[unit, leaf], tuple(variable.shape)
+            if tuple(arrays[leaf].shape) != shape:
+                raise ValueError(
+                    f"{path}: {theirs} has shape {list(arrays[leaf].shape)}, the model "
+                    f"{model.name} needs {list(shape)}"
+                    f"{_hint(unit, leaf, arrays[leaf].shape, shape)}"
+                )
+            noted = note if leaf == "kernel" or kept else ""
+            matches.append(Match(variable.path, theirs, shape, noted))
+            values.append(None if kept else arrays[leaf])
+    for match, value in zip(matches, values, strict=True):
+        if value is not None:
+            named[match.ours].assign(value)
+    return matches
+
+
+def _check_complete(model, checkpoint, ours, strangers):
+    """Raises ValueError if a variable has no counterpart on the other side."""
+    theirs = checkpoint.names
+    missing = strangers + [
+        name for key, name in ours.items() if key not in theirs or _is_folded(*key)
+    ]
+    left = checkpoint.unknown + [
+        name
+        for key, name in theirs.items()
+        if key not in ours and not (_is_folded(*key) and (key[0], "beta") in ours)
+    ]
+    if missing or left:
         raise ValueError(
-            f"{path} does not fit {model.name}: "
+            f"{checkpoint.path} does not fit {model.name}: "
             f"{len(missing)} variables are not in the checkpoint {missing[:5]}, "
-            f"{len(unknown)} of the checkpoint are not in the model {unknown[:5]}"
+            f"{len(left)} of the checkpoint are not in the model {left[:5]}"
         )
-    values = {}
-    for name, variable in ours.items():
-        try:
-            value = reader.get_tensor(theirs[name])
-        except (tf.errors.OpError, IndexError) as error:
-            # The index is there, the data file is missing or cut short.
-            raise ValueError(f"{path}: cannot be read ({error})") from None
-        if (
-            new_head
-            and name.startswith(_HEAD)
-            and value.shape[-1] != variable.shape[-1]
-        ):
-            continue
-        if value.shape != tuple(variable.shape):
+
+
+def _is_folded(unit, leaf):
+    """Whether our units do without: BatchNorm scales, and biases before BatchNorm."""
+    return leaf == "scale" or (leaf == "bias" and unit != HEAD)
+
+
+def _read_unit(checkpoint, unit, variables, new_channels):
+    """The file's arrays of one unit, made like `variables` as far as they can be.
+
+    Returns:
+      ({leaf: array}, what was done to them).
+    """
+    arrays = {
+        leaf: checkpoint.array(unit, leaf)
+        for leaf in LEAVES
+        if (unit, leaf) in checkpoint.names
+    }
+    kernel = arrays["kernel"]
+    for leaf, array in arrays.items():
+        if leaf != "kernel" and array.shape != kernel.shape[-1:]:
             raise ValueError(
-                f"{path}: {name} has shape {list(value.shape)}, the model "
-                f"{model.name} needs {list(variable.shape)}{_hint(name, value)}"
+                f"{checkpoint.path}: {checkpoint.names[unit, leaf]} has shape "
+                f"{list(array.shape)}, its kernel {list(kernel.shape)}"
             )
-        values[name] = np.asarray(value, np.float32)
-    for name, value in values.items():
-        ours[name].assign(value)
+    done = []
+    if unit != HEAD:
+        scale, bias = arrays.pop("scale", None), arrays.pop("bias", None)
+        if scale is not None and (scale != 1).any():
+            done.append("scale folded in")
+        if bias is not None and bias.any():
+            done.append("bias folded in")
+        if checkpoint.epsilon != EPSILON:
+            done.append(f"epsilon {checkpoint.epsilon:g} folded in")
+        kernel, arrays["moving_mean"], arrays["moving_variance"] = fold_scale(
+            kernel,
+            arrays["moving_mean"],
+            arrays["moving_variance"],
+            scale=1 if scale is None else scale,
+            bias=0 if bias is None else bias,
+            epsilon=checkpoint.epsilon,
+        )
+    wanted = tuple(variables["kernel"].shape)
+    inflates = kernel.ndim == 4 and len(wanted) == 5
+    if inflates:
+        kernel = inflate_kernel(kernel, wanted[0])
+        done.append("inflated in time")
+    # Images are RGB, whatever the stream is.
+    if unit == FIRST and (new_channels or inflates) and kernel.shape[-2] != wanted[-2]:
+        how = "sum" if wanted[-2] == 1 else "mean"
+        done.append(f"{how} over {kernel.shape[-2]} channels")
+        kernel = adapt_channels(kernel, wanted[-2])
+    return {**arrays, "kernel": kernel}, ", ".join(done)
 
 
-def _released_name(path):
-    """`Mixed_3b.Branch_0.Conv3d_0a_1x1.conv_3d/kernel` -> `Mixed_3b/.../conv_3d/w`."""
-    layer, leaf = path.rsplit("/", 1)
-    if layer.startswith("Logits."):
-        layer += ".conv_3d"
-    return f"{layer.replace('.', '/')}/{_LEAVES.get(leaf, leaf)}"
+def _classes(arrays):
+    return arrays["kernel"].shape[-1]
 
 
-def _hint(name, value):
-    if name.startswith(_HEAD):
-        return f": the checkpoint has {value.shape[-1]} classes"
-    if name.startswith("Conv3d_1a_7x7/"):
-        return f": the checkpoint is of a stream with {value.shape[-2]} channels"
+def _hint(unit, leaf, theirs, ours):
+    if len(theirs) == 5 and len(ours) == 4:
+        return ": the checkpoint is of a video network, the model is for images"
+    if leaf == "kernel" and unit == FIRST and theirs[-2] != ours[-2]:
+        return f": the checkpoint is of {theirs[-2]} channels, the model of {ours[-2]}"
+    if unit == HEAD and theirs[-1] != ours[-1]:
+        return f": the checkpoint has {theirs[-1]} classes, the model {ours[-1]}"
     return ""

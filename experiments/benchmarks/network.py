@@ -1,0 +1,152 @@
+"""Speed and memory of the network: forward, training step, whole videos.
+
+    python -m experiments.benchmarks.network --dtypes float32,mixed_bfloat16
+
+Beside the network as Keras's layers run it and as `i3d_tf.fast` does, a plain matrix
+product of the same dtype tells what the machine can do, and, where PyTorch is
+installed, the same network there. Each has a process of its own, so that peak memory
+is its own, and they take turns, so that what else the machine does falls on all.
+Prints tables and leaves network.json in --output.
+"""
+
+import datetime
+import importlib.util
+import json
+import pathlib
+import platform
+import subprocess
+import sys
+
+from absl import flags
+
+from experiments import command
+
+_BATCH_SIZE = flags.DEFINE_integer("batch_size", 1, "Clips a run.", lower_bound=1)
+_FRAMES = flags.DEFINE_integer("frames", 64, "T of a clip.", lower_bound=9)
+_WHOLE = flags.DEFINE_integer(
+    "whole_video", 1000, "Frames of one whole video; 0 leaves it out.", lower_bound=0
+)
+_ROUNDS = flags.DEFINE_integer("rounds", 5, "Timed runs of each.", lower_bound=1)
+_DTYPES = flags.DEFINE_list("dtypes", ["float32"], "float32, mixed_bfloat16.")
+_OUTPUT = flags.DEFINE_string(
+    "output", "experiments/benchmarks/results", "Folder of the JSON file."
+)
+_CHILD = flags.DEFINE_string("child", None, "Internal: the work of this process.")
+
+# What is compared, in groups that take turns. The names are those of `work`'s.
+_FORWARD = ("matrix product", "forward, Keras", "forward, folded", "forward, PyTorch")
+_TRAINING = ("training, Keras", "training, fast", "training, PyTorch")
+
+
+def main():
+    if _CHILD.value:
+        _serve(json.loads(_CHILD.value))
+        return
+    from experiments.benchmarks import machine
+    from flow.files import write_json
+
+    has_torch = importlib.util.find_spec("torch") is not None
+    runs = []
+    for dtype in _DTYPES.value:
+        groups = [[(name, _FRAMES.value) for name in _FORWARD]]
+        groups.append([(name, _FRAMES.value) for name in _TRAINING])
+        if _WHOLE.value:
+            groups.append([("forward, folded", _WHOLE.value)])
+        for group in groups:
+            for name, frames in group:
+                if not has_torch and name.endswith("PyTorch"):
+                    group.remove((name, frames))
+            runs += _take_turns(group, dtype)
+    for run in runs:
+        _add_rates(run, runs)
+    result = {
+        "date": datetime.date.today().isoformat(),
+        "machine": machine.describe(),
+        "python": platform.python_version(),
+        "batch_size": _BATCH_SIZE.value,
+        "runs": runs,
+    }
+    _print_table(result)
+    path = pathlib.Path(_OUTPUT.value) / "network.json"
+    write_json(path, result)
+    print(f"{path}: the figures")
+
+
+def _take_turns(group, dtype):
+    """Starts a process for each of the group, then runs them one after the other."""
+    children = []
+    for name, frames in group:
+        work = {"name": name, "dtype": dtype, "frames": frames}
+        arguments = [f"--batch_size={_BATCH_SIZE.value}", f"--child={json.dumps(work)}"]
+        child = subprocess.Popen(
+            [sys.executable, "-m", "experiments.benchmarks.network", *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        children.append((work, child, _answer(child, work)))
+    seconds = [[] for _ in children]
+    for _ in range(_ROUNDS.value):
+        for times, (work, child, _) in zip(seconds, children, strict=True):
+            child.stdin.write("run\n")
+            child.stdin.flush()
+            times.append(_answer(child, work)["seconds"])
+    runs = []
+    for times, (work, child, ready) in zip(seconds, children, strict=True):
+        child.stdin.close()
+        runs.append({**work, **ready, **_answer(child, work), "all_seconds": times})
+        child.wait()
+    return runs
+
+
+def _answer(child, work):
+    line = child.stdout.readline()
+    if not line:
+        raise ValueError(f"{work}: its process ended with {child.wait()}")
+    return json.loads(line)
+
+
+def _serve(work):
+    """A child's life: prepare, one run for each line that comes in, then memory."""
+    from experiments.benchmarks import machine, network_work
+
+    prepared = network_work.prepare(batch_size=_BATCH_SIZE.value, **work)
+    prepared.run()
+    print(json.dumps({"gflop": prepared.gflop, "version": prepared.version}))
+    sys.stdout.flush()
+    for _ in sys.stdin:
+        print(json.dumps({"seconds": network_work.seconds(prepared.run)}), flush=True)
+    print(json.dumps({"peak_gb": round(machine.peak_gb(), 3)}), flush=True)
+
+
+def _add_rates(run, runs):
+    """Clips and operations a second, of the fastest round: noise only adds."""
+    best = min(run["all_seconds"])
+    run["seconds"] = round(best, 4)
+    run["gflop_s"] = round(run["gflop"] / best, 1)
+    if run["name"] == "matrix product":
+        return
+    run["clips_s"] = round(_BATCH_SIZE.value / best, 3)
+    product = next(
+        other
+        for other in runs
+        if (other["name"], other["dtype"]) == ("matrix product", run["dtype"])
+    )
+    run["share_of_product"] = round(run["gflop_s"] / product["gflop_s"], 3)
+
+
+def _print_table(result):
+    print(f"{result['machine']}; batch {result['batch_size']}, 224x224 RGB")
+    print("| | dtype | T | s | clips/s | GFLOP/s | of the product | peak GB |")
+    print("|---|---|---|---|---|---|---|---|")
+    for run in result["runs"]:
+        share = run.get("share_of_product")
+        print(
+            f"| {run['name']} | {run['dtype']} | {run['frames']} | "
+            f"{run['seconds']:.3f} | {run.get('clips_s', '')} | {run['gflop_s']:.0f} | "
+            f"{'' if share is None else f'{share:.0%}'} | {run['peak_gb']:.2f} |"
+        )
+
+
+if __name__ == "__main__":
+    command.run(main)

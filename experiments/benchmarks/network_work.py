@@ -1,0 +1,150 @@
+"""What the network's benchmark times, each ready to be run again and again."""
+
+import time
+from typing import Any, NamedTuple
+
+import numpy as np
+
+SIZE = 224
+CLASSES = 400
+PRODUCT = 4096
+
+
+class Prepared(NamedTuple):
+    """Work with its floating-point operations, a multiply-add being two."""
+
+    run: Any
+    gflop: float
+    version: str
+
+
+def seconds(run):
+    """Of one run."""
+    began = time.perf_counter()
+    run()
+    return time.perf_counter() - began
+
+
+def prepare(name, dtype, frames, batch_size):
+    """The work of this name; see `network.py`'s lists."""
+    if name == "matrix product":
+        return _matrix_product(dtype)
+    kind, how = name.split(", ")
+    gflop = batch_size * _forward_gflop(frames)
+    if kind == "training":
+        # Each convolution again for the kernel's gradient and for its input's, which
+        # the first, having the clip for input, does without.
+        gflop = 3 * gflop - batch_size * _first_gflop(frames)
+    clips = np.random.default_rng(0).uniform(-1, 1, [batch_size, frames, SIZE, SIZE, 3])
+    if how == "PyTorch":
+        run, version = _torch(kind, dtype, clips.astype("float32"))
+    else:
+        run, version = _tensorflow(kind, how, dtype, clips.astype("float32"))
+    return Prepared(run, gflop, version)
+
+
+def _matrix_product(dtype):
+    import i3d_tf  # noqa: F401  isort: skip, it chooses oneDNN
+
+    import tensorflow as tf
+
+    factor = tf.cast(tf.random.normal([PRODUCT, PRODUCT]), _plain(dtype))
+    product = tf.function(lambda: tf.matmul(factor, factor))
+    return Prepared(
+        lambda: product().numpy(), 2 * PRODUCT**3 / 1e9, f"tensorflow {tf.__version__}"
+    )
+
+
+def _tensorflow(kind, how, dtype, clips):
+    from i3d_tf import RGB, build_i3d  # isort: skip, it chooses oneDNN
+
+    import keras
+    import tensorflow as tf
+
+    from i3d_tf.checkpoints import StreamState
+    from i3d_tf.config import Config, Data, StreamTraining
+    from i3d_tf.fast import for_inference, for_training
+    from i3d_tf.updates import make_step
+
+    model = build_i3d(RGB, CLASSES, dtype=dtype, dropout=0.5, seed=0)
+    version = f"tensorflow {tf.__version__}, keras {keras.__version__}"
+    clips = tf.constant(clips)
+    if kind == "forward":
+        network = for_inference(model) if how == "folded" else model
+        forward = tf.function(lambda: network(clips, training=False))
+        return lambda: forward().numpy(), version
+    optimizer = keras.optimizers.SGD(1e-3, momentum=0.9)
+    optimizer.build(model.trainable_variables)
+    states = {"rgb": StreamState(model=model, optimizer=optimizer)}
+    config = Config(
+        data=Data("none"),
+        rgb=StreamTraining(steps=1, learning_rates=(1e-3,)),
+        flow=None,
+        batch_size=len(clips),
+        dtype=dtype,
+    )
+    view = for_training if how == "fast" else lambda model: model
+    step = make_step(tf.distribute.get_strategy(), config, states, view)
+    batch = {"rgb": clips}, tf.one_hot(tf.zeros([len(clips)], tf.int32), CLASSES)
+    return lambda: step(batch, ("rgb",)), version
+
+
+def _torch(kind, dtype, clips):
+    import torch
+
+    from experiments.benchmarks.torch_i3d import I3D
+
+    layout = torch.channels_last_3d
+    plain = getattr(torch, _plain(dtype))
+    network = I3D(3, CLASSES).to(memory_format=layout)
+    clips = torch.from_numpy(clips).permute(0, 4, 1, 2, 3).to(memory_format=layout)
+    if kind == "forward":
+        network, clips = network.eval().to(plain), clips.to(plain)
+
+        def run():
+            with torch.inference_mode():
+                network(clips)
+
+        return run, f"torch {torch.__version__}"
+    optimizer = torch.optim.SGD(network.parameters(), 1e-3, momentum=0.9)
+    labels = torch.zeros(len(clips), dtype=torch.long)
+
+    def run():
+        optimizer.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=plain == torch.bfloat16):
+            logits = network(clips)
+        functional = torch.nn.functional
+        functional.cross_entropy(logits.float(), labels).backward()
+        optimizer.step()
+
+    return run, f"torch {torch.__version__}"
+
+
+def _plain(dtype):
+    return dtype.removeprefix("mixed_")
+
+
+def _forward_gflop(frames):
+    """Of all convolutions; the paper's 64 frames have 111.15 G multiply-adds."""
+    return sum(_convolutions(frames))
+
+
+def _first_gflop(frames):
+    return _convolutions(frames)[0]
+
+
+def _convolutions(frames):
+    """GFLOP of each convolution, in the model's order."""
+    import keras
+
+    from i3d_tf import RGB, build_i3d
+
+    model = build_i3d(RGB, CLASSES)
+    layers = [x for x in model.layers if isinstance(x, keras.layers.Conv3D)]
+    shapes = keras.Model(
+        model.input, [layer.output for layer in layers]
+    ).compute_output_spec(keras.KerasTensor((1, frames, SIZE, SIZE, 3)))
+    return [
+        2 * np.prod(shape.shape) * np.prod(layer.kernel.shape[:-1]) / 1e9
+        for layer, shape in zip(layers, shapes, strict=True)
+    ]

@@ -1,0 +1,44 @@
+"""What the backend that KERAS_BACKEND names answers; a process of test_backends.py.
+
+    KERAS_BACKEND=jax python tests/backend_answers.py FOLDER OUTPUT.npz
+
+FOLDER has pairs of NAME.keras, saved by any backend, and its clip NAME.npy. Leaves the
+logits `golden/<case>` of the goldens' cases, `loaded/<name>` of the files and
+`built/<name>` of networks that are built here with their weights.
+"""
+
+import pathlib
+import sys
+
+import keras
+import make_goldens
+import numpy as np
+
+from i3d_tf.inception import build_i3d
+from i3d_tf.streams import STREAMS
+
+
+def main(folder, output):
+    answers = {"backend": keras.config.backend()}
+    for case, (stream, frames, size) in make_goldens.CASES.items():
+        clip = make_goldens.clip(stream, frames, size)
+        answers[f"golden/{case}"] = _logits(make_goldens.network(stream, size), clip)
+    for path in sorted(pathlib.Path(folder).glob("*.keras")):
+        clip = np.load(path.with_suffix(".npy"))
+        loaded = keras.models.load_model(path)
+        answers[f"loaded/{path.stem}"] = _logits(loaded, clip)
+        (stream,) = (s for s in STREAMS if loaded.name == f"i3d_{s.name}")
+        _, _, *size, _ = loaded.input_shape
+        built = build_i3d(stream, loaded.output_shape[-1], size=tuple(size))
+        built.set_weights(loaded.get_weights())
+        answers[f"built/{path.stem}"] = _logits(built, clip)
+    np.savez(output, **answers)
+
+
+def _logits(model, clip):
+    # Compiled as a whole: JAX by itself compiles every layer, five times as slowly.
+    return model.predict_on_batch(clip)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,242 @@
+"""Folded inference and fast training against the layers, and against float64."""
+
+import json
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from i3d_tf import FLOW, RGB, build_i3d, fast
+from i3d_tf.checkpoints import new_stream_state
+from i3d_tf.config import Config, Data, StreamTraining
+from i3d_tf.fast import for_inference, for_training
+from i3d_tf.trunk import INCEPTION_V1, POOL
+
+OPTIONS = {"size": 64, "width": 1 / 4, "seed": 0}
+
+
+def build(stream=RGB, num_classes=10, **options):
+    """A network whose statistics are those of no fresh BatchNorm."""
+    model = build_i3d(stream, num_classes, **{**OPTIONS, **options})
+    generator = np.random.default_rng(1)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            shape = layer.beta.shape
+            layer.beta.assign(generator.normal(0, 0.1, shape))
+            layer.moving_mean.assign(generator.normal(0, 0.1, shape))
+            layer.moving_variance.assign(generator.uniform(0.5, 2, shape))
+    return model
+
+
+def clips(stream=RGB, batch=2, frames=16, size=64):
+    shape = [batch, frames, size, size, stream.channels]
+    return np.random.default_rng(0).uniform(-1, 1, shape).astype("float32")
+
+
+def difference(got, expected):
+    """Largest difference, relative to the largest expected value."""
+    return np.abs(got - expected).max() / np.abs(expected).max()
+
+
+@pytest.mark.parametrize("stream", [RGB, FLOW], ids=lambda stream: stream.name)
+def test_folded_network_gives_the_same_logits(stream):
+    model = build(stream)
+    folded = for_inference(model)
+    expected = model(clips(stream), training=False).numpy()
+    logits = tf.function(folded)(clips(stream), training=False).numpy()
+    assert difference(logits, expected) < 1e-5
+    # Two weights a unit and the head's; nothing of BatchNorm is left.
+    assert len(folded.weights) == 2 * 57 + 2
+    assert not any("batch_norm" in weight.path for weight in folded.weights)
+
+
+def test_folded_network_keeps_its_weights_when_the_model_is_trained():
+    model = build()
+    folded = for_inference(model)
+    before = folded(clips(), training=False).numpy()
+    for layer in model.layers:
+        if layer.name.endswith(("-conv_3d", "-batch_norm")):
+            for weight in layer.weights:
+                weight.assign(weight * 1.5)
+    np.testing.assert_array_equal(folded(clips(), training=False), before)
+
+
+def test_folded_kernels_have_the_type_of_the_computation():
+    folded = for_inference(build(dtype="mixed_bfloat16"))
+    kernel = folded.get_layer("Conv3d_2c_3x3-conv_3d").kernel
+    assert kernel.dtype == "bfloat16"
+    assert folded(clips(), training=False).dtype == tf.float32
+
+
+def test_folded_network_agrees_in_bfloat16():
+    expected = build()(clips(), training=False).numpy()
+    logits = for_inference(build(dtype="mixed_bfloat16"))(clips()).numpy()
+    cosine = np.sum(logits * expected, 1) / (
+        np.linalg.norm(logits, axis=1) * np.linalg.norm(expected, axis=1)
+    )
+    assert np.all(cosine > 0.999)
+
+
+def gradients(model, network, clip):
+    """Of the mean loss with respect to the model's trainable variables, in a graph."""
+    labels = tf.one_hot(np.arange(len(clip)), 10)
+
+    @tf.function
+    def compute():
+        with tf.GradientTape() as tape:
+            logits = tf.cast(network(clip, training=True), tf.float32)
+            loss = tf.nn.softmax_cross_entropy_with_logits(labels, logits)
+        return tape.gradient(loss, [v.value for v in model.trainable_variables])
+
+    return [gradient.numpy() for gradient in compute()]
+
+
+def in_float64(model):
+    """(model, view) of the same weights in float64, of elementary operations."""
+    exact = build_i3d(RGB, 10, **OPTIONS, dtype="float64")
+    exact.set_weights([np.asarray(weight, "float64") for weight in model.get_weights()])
+
+    def elementary(layer, inputs, **options):
+        if isinstance(layer, keras.layers.MaxPooling3D):
+            return fast._MaximumPooling(layer)(inputs)
+        if isinstance(layer, keras.layers.AveragePooling3D):
+            pairs = (inputs[:, :-1] + inputs[:, 1:]) / 2
+            return keras.ops.mean(pairs, axis=(2, 3), keepdims=True)
+        return layer(inputs, **options)
+
+    return exact, fast._with_calls(exact, elementary)
+
+
+def test_gradients_agree_with_float64():
+    # Float32 rounding turns some ReLUs and maxima around, hence 1 %; TensorFlow's own
+    # CPU kernel of the max-pools' gradient is off by more than 100 %.
+    model = build()
+    expected = gradients(*in_float64(model), tf.constant(clips(), tf.float64))
+    got = gradients(model, for_training(model), clips())
+    errors = [
+        np.linalg.norm(a - b) / np.linalg.norm(b)
+        for a, b in zip(got, expected, strict=True)
+    ]
+    assert max(errors) < 0.01
+
+
+def test_moving_statistics_move_as_the_layers():
+    results = []
+    for view in (lambda model: model, for_training):
+        model = build(batch_norm_decay=0.9)
+        before = [weight.numpy() for weight in model.non_trainable_weights]
+        tf.function(view(model))(clips(), training=True)
+        results.append([weight.numpy() for weight in model.non_trainable_weights])
+    for old, expected, got in zip(before, *results, strict=True):
+        assert np.abs(expected - old).max() > 1e-4
+        assert difference(got - old, expected - old) < 1e-3
+
+
+def test_view_shares_variables_and_dropout_with_the_model():
+    model = build(dropout=0.5)
+    view = for_training(model)
+    assert {id(v) for v in view.variables} == {id(v) for v in model.variables}
+
+
+def test_frozen_units_use_and_keep_their_statistics():
+    model = build()
+    for layer in model.layers:
+        layer.trainable = False
+    view = for_training(model)
+    before = [weight.numpy() for weight in model.weights]
+    logits = tf.function(view)(clips(), training=True)
+    assert difference(logits, model(clips(), training=False).numpy()) < 1e-5
+    for old, weight in zip(before, model.weights, strict=True):
+        np.testing.assert_array_equal(weight, old)
+
+
+POOLS = [row for kind, *row in INCEPTION_V1 if kind == POOL]
+POOLS.append(["Mixed_3b-Branch_3-MaxPool3d_0a_3x3", (3, 3, 3), (1, 1, 1)])
+
+
+@pytest.mark.parametrize("pooling", [fast._AxisPooling, fast._MaximumPooling])
+@pytest.mark.parametrize("row", POOLS, ids=lambda row: row[0])
+@pytest.mark.parametrize("shape", [(16, 14, 14), (9, 7, 11), (1, 1, 2)])
+def test_pools_give_the_layers_maxima(pooling, row, shape):
+    name, window, strides = row
+    layer = keras.layers.MaxPooling3D(window, strides, padding="same", name=name)
+    x = np.random.default_rng(0).normal(size=[2, *shape, 3]).astype("float32")
+    np.testing.assert_array_equal(pooling(layer)(x), layer(x))
+
+
+def test_gradient_of_a_pool_of_a_pool_counts_no_value_twice():
+    # One maximum that both windows of the first pool see: the second pool has to
+    # choose between two equal values, and the derivative of the whole is 1.
+    x = tf.reshape(tf.constant([0.0, 0.0, 5.0, 0.0, 0.0]), [1, 5, 1, 1, 1])
+    layer = keras.layers.MaxPooling3D((3, 1, 1), 1, padding="same")
+    kinds = [fast._MaximumPooling]
+    if not fast._pool_gradient_counts_ties():
+        kinds.append(fast._AxisPooling)
+
+    for kind in kinds:
+        pool = kind(layer)
+        total = tf.function(_gradient_of_two)(pool, x)
+        np.testing.assert_array_equal(tf.squeeze(total), [0.0, 0.0, 1.0, 0.0, 0.0])
+
+
+def _gradient_of_two(pool, x):
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = pool(pool(x))[0, 2, 0, 0, 0]
+    return tape.gradient(y, x)
+
+
+def test_without_onednn_training_takes_the_right_gradient():
+    """In a process of its own: what the machine's TensorFlow does is decided early."""
+    script = """
+import os
+os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
+import json, keras, tensorflow as tf
+from i3d_tf import fast
+x = tf.reshape(tf.constant([0.0, 0.0, 5.0, 0.0, 0.0]), [1, 5, 1, 1, 1])
+inputs = y = keras.Input((5, 1, 1, 1))
+for _ in range(2):
+    y = keras.layers.MaxPooling3D((3, 1, 1), 1, padding="same")(y)
+model = keras.Model(inputs, y)
+totals = []
+for network in (model, fast.for_training(model)):
+    @tf.function
+    def gradient():
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = network(x)[0, 2, 0, 0, 0]
+        return tape.gradient(y, x)
+    totals.append(float(tf.reduce_sum(gradient())))
+print(json.dumps([fast._pool_gradient_counts_ties(), *totals]))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    counts_ties, keras_total, fast_total = json.loads(done.stdout)
+    assert fast_total == 1.0
+    # Should TensorFlow mend its kernel, there is nothing left to replace.
+    assert counts_ties == (keras_total > 1.0)
+
+
+def test_model_stays_stock_layers_after_training(tmp_path):
+    stream = StreamTraining(steps=1, learning_rates=(0.1,))
+    config = Config(
+        Data("none", size=32, smaller_side=32), rgb=stream, flow=None, width=1 / 8
+    )
+    model = new_stream_state(RGB, config, 3).model
+    for_training(model)(clips(size=32), training=True)
+    for_inference(model)
+    expected = model(clips(size=32), training=False).numpy()
+    model.save(tmp_path / "model.keras")
+    np.save(tmp_path / "clips.npy", clips(size=32))
+    script = """
+import sys, keras, numpy
+model = keras.models.load_model("model.keras")
+assert "i3d_tf" not in sys.modules
+numpy.save("logits.npy", model(numpy.load("clips.npy"), training=False))
+"""
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True)
+    assert difference(np.load(tmp_path / "logits.npy"), expected) < 1e-5
