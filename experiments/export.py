@@ -13,13 +13,19 @@ _WORKDIR = flags.DEFINE_multi_string(
     "workdir", None, "Folder of a run; repeatable.", required=True
 )
 _OUTPUT = flags.DEFINE_string("output", None, "SavedModel to write.", required=True)
+_DTYPE = flags.DEFINE_enum(
+    "dtype",
+    "float32",
+    ["float32", "mixed_bfloat16"],
+    "Of the computation; bfloat16 is faster where the processor has AMX, or on GPUs.",
+)
 
 
 def main():
     from i3d_tf.checkpoints import load_workdirs
     from i3d_tf.export import export
 
-    config, labels, models = load_workdirs(_WORKDIR.value)
+    config, labels, models = load_workdirs(_WORKDIR.value, _DTYPE.value)
     export(models, labels, config.data, _OUTPUT.value)
     print(f"{_OUTPUT.value}: SavedModel, {'+'.join(models)}, {len(labels)} classes")
 

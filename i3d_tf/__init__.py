@@ -8,7 +8,19 @@ import platform
 if platform.machine() in ("x86_64", "AMD64"):
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
-from i3d_tf.inception import build_i3d, build_two_stream  # noqa: E402
-from i3d_tf.streams import FLOW, RGB, Stream  # noqa: E402
+from i3d_tf.inception import (  # noqa: E402
+    build_i3d,
+    build_inception_v1,
+    build_two_stream,
+)
+from i3d_tf.streams import CT, FLOW, RGB, Stream  # noqa: E402
 
-__all__ = ["FLOW", "RGB", "Stream", "build_i3d", "build_two_stream"]
+__all__ = [
+    "CT",
+    "FLOW",
+    "RGB",
+    "Stream",
+    "build_i3d",
+    "build_inception_v1",
+    "build_two_stream",
+]

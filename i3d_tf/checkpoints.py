@@ -59,8 +59,8 @@ def new_stream_state(stream, config, num_classes):
     return StreamState(model=model, optimizer=optimizer, dropout_state=dropout_state)
 
 
-def load_workdir(workdir):
-    """Loads a run's networks as they were last saved, to be used in float32.
+def load_workdir(workdir, dtype="float32"):
+    """Loads a run's networks as they were last saved, to compute in `dtype`.
 
     Returns:
       (config, label names, {stream name: model}).
@@ -79,7 +79,11 @@ def load_workdir(workdir):
         raise ValueError(f"{workdir}: no checkpoint; train has not saved any yet")
     models = {
         stream.name: build_i3d(
-            stream, len(labels), size=config.data.size, width=config.width
+            stream,
+            len(labels),
+            size=config.data.size,
+            width=config.width,
+            dtype=dtype,
         )
         for stream in config.streams
     }
@@ -103,7 +107,7 @@ def restore_whole(checkpoint, path, what):
         ) from error
 
 
-def load_workdirs(workdirs):
+def load_workdirs(workdirs, dtype="float32"):
     """`load_workdir` of several runs, whose streams are put together.
 
     Returns:
@@ -112,7 +116,7 @@ def load_workdirs(workdirs):
     Raises:
       ValueError: two have a stream in common, or differ in labels or data.
     """
-    runs = [load_workdir(workdir) for workdir in workdirs]
+    runs = [load_workdir(workdir, dtype) for workdir in workdirs]
     config, labels, models = runs[0]
     for workdir, (other, other_labels, more) in zip(
         workdirs[1:], runs[1:], strict=True

@@ -148,7 +148,7 @@ class _MaximumPooling(_AxisPooling):
 
     Of equal values each gets the whole gradient from TensorFlow's own CPU kernel. In
     the pool of a pool many are equal, being one value seen twice, and gradients of
-    the first layers come out twice as large. oneDNN, XLA and cuDNN choose one of the
+    the first layers come out twice as large and more. oneDNN and XLA choose one of the
     values, and so does `maximum`.
     """
 

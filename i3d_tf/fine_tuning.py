@@ -4,7 +4,7 @@ import difflib
 
 import keras
 
-from i3d_tf.inception import _refuse_small_inputs
+from i3d_tf.inception import refuse_small_inputs
 from i3d_tf.trunk import INCEPTION_V1
 
 HEAD = "Logits-Conv3d_0c_1x1"
@@ -38,7 +38,7 @@ def replace_head(model, num_classes, seed=None):
     for layer in model.layers:
         if layer.name != HEAD:
             copy.get_layer(layer.name).set_weights(layer.get_weights())
-    _refuse_small_inputs(copy)
+    refuse_small_inputs(copy)
     return copy
 
 

@@ -68,7 +68,7 @@ def build_i3d(
     )
     logits = keras.ops.mean(logits, axis=1)
     model = keras.Model(clip, logits, name=f"i3d_{stream.name}")
-    _refuse_small_inputs(model)
+    refuse_small_inputs(model)
     return model
 
 
@@ -111,7 +111,7 @@ def build_inception_v1(
         seed=seed,
     )
     model = keras.Model(image, logits, name="inception_v1")
-    _refuse_small_inputs(model)
+    refuse_small_inputs(model)
     return model
 
 
@@ -125,7 +125,7 @@ def _sides(size):
     return sides
 
 
-def _refuse_small_inputs(model):
+def refuse_small_inputs(model):
     """Makes calls on fewer than 9 frames or 32 px an error.
 
     Of 8 frames the logits would be the mean of no step, NaN. A check around `call`

@@ -82,7 +82,7 @@ def keep_config(config, workdir, labels):
     memory, say, can be repeated with other settings.
     """
     path = workdir / "config.json"
-    kept = {"config": json.loads(json.dumps(configs.to_dict(config))), "labels": labels}
+    kept = {"config": _as_json(config), "labels": labels}
     begun = tf.train.latest_checkpoint(str(workdir / "checkpoints")) is not None
     if begun and path.is_file():
         before = json.loads(path.read_text("utf-8"))
@@ -91,13 +91,19 @@ def keep_config(config, workdir, labels):
                 f"{workdir}: was begun with {len(before['labels'])} classes, the data "
                 f"set has {len(labels)}, or other names; choose another workdir"
             )
-        if before["config"] != kept["config"]:
+        # Fields that there were not yet have their default.
+        begun_with = _as_json(configs.from_dict(before["config"]))
+        if begun_with != kept["config"]:
             raise ValueError(
                 f"{workdir}: was begun with another config: "
-                f"{_differences(before['config'], kept['config'])}; choose another "
-                "workdir"
+                f"{_differences(begun_with, kept['config'])}; choose another workdir"
             )
     write_json(path, kept)
+
+
+def _as_json(config):
+    """The config as it is when it comes back from a file."""
+    return json.loads(json.dumps(configs.to_dict(config)))
 
 
 def _differences(before, now, prefix=""):

@@ -92,6 +92,9 @@ def test_a_bfloat16_run_is_loaded_in_float32(tmp_path):
     assert kept.dtype == "mixed_bfloat16"
     assert models["flow"].get_layer("Mixed_4f").output.dtype == "float32"
     _assert_weights(models["flow"], weights["flow"])
+    models = load_workdir(tmp_path / "run", "mixed_bfloat16")[2]
+    assert models["flow"].get_layer("Mixed_4f").output.dtype == "bfloat16"
+    _assert_weights(models["flow"], weights["flow"])
 
 
 def test_runs_of_one_stream_each_are_joined(runs):

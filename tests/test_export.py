@@ -288,3 +288,9 @@ def test_other_folders_are_not_models(tmp_path):
         f"{tmp_path}: not a SavedModel of experiments.export (No such file or "
         f"directory: {tmp_path / 'assets' / 'labels.txt'})"
     )
+
+
+def test_batch_norm_is_folded(exported):
+    variables = tf.saved_model.load(str(exported)).network_variables
+    # For both streams a kernel and a bias of each of 57 units and of the classifier.
+    assert len(variables) == 2 * 2 * 58

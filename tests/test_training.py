@@ -9,7 +9,7 @@ import tiny
 
 from i3d_tf import training, updates
 from i3d_tf.checkpoints import load_workdir
-from i3d_tf.config import StreamTraining
+from i3d_tf.config import StreamTraining, from_dict
 from i3d_tf.progress import keep_config
 
 # Two replicas without a second device; possible only before TensorFlow's first use.
@@ -336,3 +336,13 @@ def test_a_loss_that_is_not_finite_ends_the_run(data_folder, tmp_path):
     )
     with pytest.raises(ValueError, match="loss is not finite at step"):
         training.train(config, tmp_path, data_folder)
+
+
+def test_a_run_from_before_a_field_existed_goes_on(run, tmp_path):
+    workdir = shutil.copytree(run[0], tmp_path / "run")
+    kept = json.loads((workdir / "config.json").read_text())
+    del kept["config"]["rgb"]["freeze_up_to"]
+    (workdir / "config.json").write_text(json.dumps(kept))
+    keep_config(RUN, workdir, kept["labels"])
+    kept = json.loads((workdir / "config.json").read_text())
+    assert from_dict(kept["config"]) == RUN

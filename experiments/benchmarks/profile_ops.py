@@ -1,0 +1,65 @@
+"""Where the network's time goes: seconds of each TensorFlow operation in one run.
+
+    python -m experiments.benchmarks.profile_ops --work "forward, folded"
+
+The works are those of `network.py`. Operations that run side by side are each counted
+in full, so the sum is larger than the time that passes.
+"""
+
+import collections
+import pathlib
+import tempfile
+
+from absl import flags
+
+from experiments import command
+
+_WORK = flags.DEFINE_string("work", "training, fast", "As network.py names it.")
+_DTYPE = flags.DEFINE_enum("dtype", "float32", ["float32", "mixed_bfloat16"], "Its.")
+_FRAMES = flags.DEFINE_integer("frames", 64, "T of a clip.", lower_bound=9)
+_TOP = flags.DEFINE_integer("top", 15, "Operations to list.", lower_bound=1)
+
+
+def main():
+    from experiments.benchmarks import machine, network_work
+
+    prepared = network_work.prepare(_WORK.value, _DTYPE.value, _FRAMES.value, 1)
+    prepared.run()
+    seconds = network_work.seconds(prepared.run)
+    operations = _trace(prepared.run)
+    print(f"{machine.describe()}; {prepared.version}")
+    print(f"{_WORK.value}, {_DTYPE.value}, T {_FRAMES.value}: {seconds:.3f} s a run")
+    print("| s | times | operation |")
+    print("|---|---|---|")
+    for name, times in sorted(operations.items(), key=lambda item: -sum(item[1]))[
+        : _TOP.value
+    ]:
+        print(f"| {sum(times):.3f} | {len(times)} | {name} |")
+
+
+def _trace(run):
+    """{operation: [seconds of each]} of one run."""
+    import tensorflow as tf
+    from tensorflow.tsl.profiler.protobuf import xplane_pb2
+
+    with tempfile.TemporaryDirectory() as folder:
+        tf.profiler.experimental.start(folder)
+        run()
+        tf.profiler.experimental.stop()
+        (path,) = pathlib.Path(folder).rglob("*.xplane.pb")
+        space = xplane_pb2.XSpace.FromString(path.read_bytes())
+    operations = collections.defaultdict(list)
+    for plane in space.planes:
+        kinds = {key: value.name for key, value in plane.stat_metadata.items()}
+        for line in plane.lines:
+            for event in line.events:
+                for stat in event.stats:
+                    if kinds[stat.metadata_id] == "tf_op":
+                        full = stat.str_value or kinds.get(stat.ref_value, "")
+                        name = full.rpartition(":")[2]
+                        operations[name].append(event.duration_ps / 1e12)
+    return operations
+
+
+if __name__ == "__main__":
+    command.run(main)
