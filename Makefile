@@ -35,8 +35,9 @@ demo: $(VENV)/installed
 	    --video $(DEMO)/videos/CircleBlue/v_CircleBlue_g01_c01.avi
 	$(RUN) experiments.demo_report --demo $(DEMO) --target $(TARGET)
 
+# A process for each core: most of the time goes into tracing, which takes one.
 test: $(VENV)/installed
-	$(RUN) pytest
+	$(RUN) pytest --numprocesses auto --dist loadfile
 
 test-slow: $(VENV)/installed
 	$(RUN) pytest -m slow
@@ -58,6 +59,8 @@ $(VENV)/installed: setup.cfg constraints.txt
 	$(VENV)/bin/pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
+# PyTorch from the package index brings CUDA libraries on Linux; install a CPU build
+# into $(VENV) beforehand to do without.
 $(VENV)/installed-backends: $(VENV)/installed
 	$(VENV)/bin/pip install --quiet --constraint constraints.txt --editable '.[backends]'
 	touch $@

@@ -115,9 +115,10 @@ def read_sample(path, channels):
 
 def answers(data):
     """{"rgb", "flow", "both": logits [400]} of the networks on their samples."""
+    from i3d_tf import FLOW, RGB, build_i3d  # isort: skip, it chooses oneDNN
+
     import tensorflow as tf
 
-    from i3d_tf import FLOW, RGB, build_i3d
     from i3d_tf.weights import load_released
 
     logits = {}

@@ -10,6 +10,8 @@ import functools
 import keras
 import tensorflow as tf
 
+from i3d_tf.inception import refuse_small_inputs
+
 
 def for_inference(model):
     """A copy with each BatchNorm folded into the convolution before it.
@@ -19,21 +21,30 @@ def for_inference(model):
     computation: later changes of the model do not reach it.
 
     Args:
-      model: a functional model in which `<unit>-batch_norm` follows
-        `<unit>-conv_3d`, as in `build_i3d`'s.
+      model: a network of `build_i3d`, or a functional model of such units:
+        `<unit>-conv_3d` without bias, then `<unit>-batch_norm` without scale.
+
+    Raises:
+      ValueError: a BatchNorm is not of such a unit.
     """
-    batch_norms = {
-        layer.name: layer
-        for layer in model.layers
-        if isinstance(layer, keras.layers.BatchNormalization)
-    }
+    layers = {layer.name: layer for layer in model.layers}
+    batch_norms = {}
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            unit = layer.name.removesuffix("-batch_norm")
+            convolution = layers.get(f"{unit}-conv_3d")
+            if convolution is None or convolution.use_bias or layer.scale:
+                raise ValueError(
+                    f"{model.name}: {layer.name} is not of a unit {unit}-conv_3d "
+                    "(no bias), -batch_norm (no scale) and cannot be folded"
+                )
+            batch_norms[convolution.name] = layer
 
     def folded(layer, inputs, **options):
-        if layer.name in batch_norms:
+        if isinstance(layer, keras.layers.BatchNormalization):
             return inputs
-        batch_norm = batch_norms.get(layer.name.replace("-conv_3d", "-batch_norm"))
-        if batch_norm is not None:
-            return _FoldedConvolution(layer, batch_norm)(inputs)
+        if layer.name in batch_norms:
+            return _FoldedConvolution(layer, batch_norms[layer.name])(inputs)
         return layer(inputs, **options)
 
     return _with_calls(model, folded)
@@ -43,16 +54,19 @@ def for_training(model):
     """A view of the model that shares all its variables: training it trains both.
 
     BatchNorm runs as TensorFlow's fused operation, moving statistics included, and
-    max-pools axis by axis, with gradients that are right where values are equal.
-    """
+    max-pools axis by axis, with gradients that are right where values are equal. To
+    be called in a `tf.function`; which layers are frozen is read as that is traced.
 
-    pooling = _MaximumPooling if _pool_gradient_counts_ties() else _AxisPooling
+    Args:
+      model: a network of clips, float32 or mixed_bfloat16.
+    """
 
     def replaced(layer, inputs, **options):
         if isinstance(layer, keras.layers.BatchNormalization):
             return _FusedBatchNorm(layer)(inputs)
         if isinstance(layer, keras.layers.MaxPooling3D):
-            return pooling(layer)(inputs)
+            counts_ties = _pool_gradient_counts_ties(layer.compute_dtype)
+            return (_MaximumPooling if counts_ties else _AxisPooling)(layer)(inputs)
         return layer(inputs, **options)
 
     return _with_calls(model, replaced)
@@ -60,9 +74,11 @@ def for_training(model):
 
 def _with_calls(model, call):
     """The model with call(layer, inputs, **options) for layer(inputs, **options)."""
-    return keras.models.clone_model(
+    view = keras.models.clone_model(
         model, clone_function=lambda layer: layer, call_function=call
     )
+    refuse_small_inputs(view)
+    return view
 
 
 class _FoldedConvolution(keras.layers.Layer):
@@ -182,8 +198,11 @@ def _maximum_along(x, axis, size, step):
 
 
 @functools.cache
-def _pool_gradient_counts_ties():
-    """Whether max-pooling two equal values gives each of them the whole gradient."""
+def _pool_gradient_counts_ties(dtype):
+    """Whether max-pooling two equal values gives each of them the whole gradient.
+
+    It depends on the type: oneDNN has bfloat16 on processors with AVX-512 alone.
+    """
 
     @tf.function
     def gradient(x):
@@ -192,4 +211,4 @@ def _pool_gradient_counts_ties():
             y = tf.nn.max_pool3d(x, [1, 1, 2], [1, 1, 2], "VALID")
         return tape.gradient(y, x)
 
-    return float(tf.reduce_sum(gradient(tf.ones([1, 1, 1, 2, 1])))) > 1
+    return float(tf.reduce_sum(gradient(tf.ones([1, 1, 1, 2, 1], dtype)))) > 1

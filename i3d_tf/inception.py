@@ -54,7 +54,8 @@ def build_i3d(
 
     Raises:
       ValueError: for sizes that leave no network; calling the model on fewer
-        than 9 frames, or without a fixed size on fewer than 32 px.
+        than 9 frames, or without a fixed size on fewer than 32 px, where their number
+        is known (in a graph it may not be) and the model was not reloaded.
     """
     clip = keras.Input((None, *_sides(size), stream.channels), name=stream.name)
     logits = inception_v1(
@@ -135,7 +136,9 @@ def refuse_small_inputs(model):
 
     @functools.wraps(call)
     def checked(inputs, *args, **kwargs):
-        *frames, height, width = inputs.shape[1:-1]
+        # Keras takes the clip in a list or by its name too.
+        (clip,) = keras.tree.flatten(inputs)
+        *frames, height, width = clip.shape[1:-1]
         problem = None
         if frames and frames[0] is not None and frames[0] < MIN_FRAMES:
             problem = (

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from i3d_tf import FLOW, RGB, build_i3d, fast
+from i3d_tf import FLOW, RGB, build_i3d, build_inception_v1, fast
 from i3d_tf.checkpoints import new_stream_state
 from i3d_tf.config import Config, Data, StreamTraining
 from i3d_tf.fast import for_inference, for_training
@@ -167,26 +167,46 @@ def test_pools_give_the_layers_maxima(pooling, row, shape):
     np.testing.assert_array_equal(pooling(layer)(x), layer(x))
 
 
-def test_gradient_of_a_pool_of_a_pool_counts_no_value_twice():
-    # One maximum that both windows of the first pool see: the second pool has to
-    # choose between two equal values, and the derivative of the whole is 1.
+@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
+def test_gradient_of_a_pool_of_a_pool_counts_no_value_twice(dtype):
+    # One maximum that all windows of the first pool see: the second pool has to
+    # choose between equal values, and the derivative of the whole is 1.
+    x = np.zeros([1, 9, 32, 32, 1], np.float32)
+    x[0, 4, 5, 6, 0] = 5
+    inputs = y = keras.Input(x.shape[1:])
+    for _ in range(2):
+        y = keras.layers.MaxPooling3D(3, 1, padding="same", dtype=dtype)(y)
+    view = for_training(keras.Model(inputs, y))
+
+    @tf.function
+    def gradient(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = view(x)[0, 4, 5, 6, 0]
+        return tape.gradient(y, x)
+
+    np.testing.assert_array_equal(gradient(tf.constant(x)), np.where(x > 0, 1, 0))
+
+
+def test_maximum_pooling_counts_no_value_twice():
     x = tf.reshape(tf.constant([0.0, 0.0, 5.0, 0.0, 0.0]), [1, 5, 1, 1, 1])
-    layer = keras.layers.MaxPooling3D((3, 1, 1), 1, padding="same")
-    kinds = [fast._MaximumPooling]
-    if not fast._pool_gradient_counts_ties():
-        kinds.append(fast._AxisPooling)
-
-    for kind in kinds:
-        pool = kind(layer)
-        total = tf.function(_gradient_of_two)(pool, x)
-        np.testing.assert_array_equal(tf.squeeze(total), [0.0, 0.0, 1.0, 0.0, 0.0])
-
-
-def _gradient_of_two(pool, x):
+    pool = fast._MaximumPooling(keras.layers.MaxPooling3D((3, 1, 1), 1, padding="same"))
     with tf.GradientTape() as tape:
         tape.watch(x)
         y = pool(pool(x))[0, 2, 0, 0, 0]
-    return tape.gradient(y, x)
+    total = tf.squeeze(tape.gradient(y, x))
+    np.testing.assert_array_equal(total, [0.0, 0.0, 1.0, 0.0, 0.0])
+
+
+def test_what_cannot_be_folded_is_refused():
+    with pytest.raises(ValueError, match="Conv2d_1a_7x7-batch_norm is not of a unit"):
+        for_inference(build_inception_v1(size=32, width=1 / 8))
+
+
+def test_views_refuse_short_clips():
+    for view in (for_inference(build()), for_training(build())):
+        with pytest.raises(ValueError, match="a clip of 8 frames; at least 9"):
+            view(clips(frames=8), training=False)
 
 
 def test_without_onednn_training_takes_the_right_gradient():
@@ -196,8 +216,11 @@ import os
 os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
 import json, keras, tensorflow as tf
 from i3d_tf import fast
-x = tf.reshape(tf.constant([0.0, 0.0, 5.0, 0.0, 0.0]), [1, 5, 1, 1, 1])
-inputs = y = keras.Input((5, 1, 1, 1))
+import numpy as np
+x = np.zeros([1, 9, 32, 32, 1], np.float32)
+x[0, 4, 5, 6, 0] = 5
+x = tf.constant(x)
+inputs = y = keras.Input(x.shape[1:])
 for _ in range(2):
     y = keras.layers.MaxPooling3D((3, 1, 1), 1, padding="same")(y)
 model = keras.Model(inputs, y)
@@ -207,10 +230,10 @@ for network in (model, fast.for_training(model)):
     def gradient():
         with tf.GradientTape() as tape:
             tape.watch(x)
-            y = network(x)[0, 2, 0, 0, 0]
+            y = network(x)[0, 4, 5, 6, 0]
         return tape.gradient(y, x)
     totals.append(float(tf.reduce_sum(gradient())))
-print(json.dumps([fast._pool_gradient_counts_ties(), *totals]))
+print(json.dumps([fast._pool_gradient_counts_ties('float32'), *totals]))
 """
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True

@@ -79,6 +79,7 @@ def test_attributes_are_ignored(tmp_path):
     assert _read(tmp_path, archive(code)) == {}
 
 
+@pytest.mark.backends
 @pytest.mark.parametrize("protocol", [2, 4])
 @pytest.mark.parametrize("new", [True, False])
 def test_what_torch_writes(tmp_path, protocol, new):
@@ -107,6 +108,7 @@ def test_what_torch_writes(tmp_path, protocol, new):
         )
 
 
+@pytest.mark.backends
 def test_torch_reads_what_the_tests_write(tmp_path):
     torch = pytest.importorskip("torch")
     for form in FORMS.values():

@@ -33,9 +33,15 @@ _OUTPUT = flags.DEFINE_string(
 )
 _CHILD = flags.DEFINE_string("child", None, "Internal: the work of this process.")
 
-# What is compared, in groups that take turns. The names are those of `work`'s.
+# What takes turns. PyTorch's tensors have the channels last, as TensorFlow's, but for
+# the one that says otherwise.
 _FORWARD = ("matrix product", "forward, Keras", "forward, folded", "forward, PyTorch")
-_TRAINING = ("training, Keras", "training, fast", "training, PyTorch")
+_TRAINING = (
+    "training, Keras",
+    "training, fast",
+    "training, PyTorch",
+    "training, PyTorch NCDHW",
+)
 
 
 def main():
@@ -48,15 +54,12 @@ def main():
     has_torch = importlib.util.find_spec("torch") is not None
     runs = []
     for dtype in _DTYPES.value:
-        groups = [[(name, _FRAMES.value) for name in _FORWARD]]
-        groups.append([(name, _FRAMES.value) for name in _TRAINING])
+        for names in (_FORWARD, _TRAINING):
+            if not has_torch:
+                names = [name for name in names if "PyTorch" not in name]
+            runs += _take_turns(names, dtype, _FRAMES.value)
         if _WHOLE.value:
-            groups.append([("forward, folded", _WHOLE.value)])
-        for group in groups:
-            for name, frames in group:
-                if not has_torch and name.endswith("PyTorch"):
-                    group.remove((name, frames))
-            runs += _take_turns(group, dtype)
+            runs += _take_turns(["forward, folded"], dtype, _WHOLE.value)
     for run in runs:
         _add_rates(run, runs)
     result = {
@@ -72,10 +75,10 @@ def main():
     print(f"{path}: the figures")
 
 
-def _take_turns(group, dtype):
-    """Starts a process for each of the group, then runs them one after the other."""
+def _take_turns(names, dtype, frames):
+    """Starts a process for each of the works, then runs them one after the other."""
     children = []
-    for name, frames in group:
+    for name in names:
         work = {"name": name, "dtype": dtype, "frames": frames}
         arguments = [f"--batch_size={_BATCH_SIZE.value}", f"--child={json.dumps(work)}"]
         child = subprocess.Popen(

@@ -36,8 +36,8 @@ def prepare(name, dtype, frames, batch_size):
         # the first, having the clip for input, does without.
         gflop = 3 * gflop - batch_size * _first_gflop(frames)
     clips = np.random.default_rng(0).uniform(-1, 1, [batch_size, frames, SIZE, SIZE, 3])
-    if how == "PyTorch":
-        run, version = _torch(kind, dtype, clips.astype("float32"))
+    if how.startswith("PyTorch"):
+        run, version = _torch(kind, how, dtype, clips.astype("float32"))
     else:
         run, version = _tensorflow(kind, how, dtype, clips.astype("float32"))
     return Prepared(run, gflop, version)
@@ -89,15 +89,17 @@ def _tensorflow(kind, how, dtype, clips):
     return lambda: step(batch, ("rgb",)), version
 
 
-def _torch(kind, dtype, clips):
+def _torch(kind, how, dtype, clips):
     import torch
 
     from experiments.benchmarks.torch_i3d import I3D
 
-    layout = torch.channels_last_3d
+    plain_layout = how.endswith("NCDHW")
+    layout = torch.contiguous_format if plain_layout else torch.channels_last_3d
     plain = getattr(torch, _plain(dtype))
     network = I3D(3, CLASSES).to(memory_format=layout)
-    clips = torch.from_numpy(clips).permute(0, 4, 1, 2, 3).to(memory_format=layout)
+    clips = torch.from_numpy(clips).permute(0, 4, 1, 2, 3).contiguous()
+    clips = clips.to(memory_format=layout)
     if kind == "forward":
         network, clips = network.eval().to(plain), clips.to(plain)
 

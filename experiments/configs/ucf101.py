@@ -7,8 +7,8 @@ three splits with 16 GPUs and 5k steps. Both test on about 250 frames; the cente
 protocol's 64 frames cost some accuracy.
 
 Weights: the `rgb_imagenet` and `flow_imagenet` checkpoints of kinetics-i3d; a new
-classifier replaces their 400 classes. Hardware: one GPU of 16 GB or more; one full
-step is measured in experiments/README.md, the whole recipe has not been run here.
+classifier replaces their 400 classes. Hardware: one GPU of 16 GB or more. A step
+of one clip is measured in experiments/benchmarks; the recipe has not been run here.
 
     python -m experiments.train --config experiments/configs/ucf101.py \
         --workdir runs/ucf101 --data_dir data \
