@@ -35,6 +35,7 @@ def main():
     from i3d_tf import evaluation, pictures, pipeline
     from i3d_tf.checkpoints import load_workdirs
     from i3d_tf.datasets import open_dataset
+    from i3d_tf.fast import for_inference
     from i3d_tf.streams import STREAMS
 
     config, labels, models = load_workdirs(_WORKDIR.value)
@@ -48,7 +49,7 @@ def main():
     pipeline.check_fits(builder, config.data)
     split = _SPLIT.value or config.data.test_split
     scores = evaluation.score(
-        models,
+        {name: for_inference(model) for name, model in models.items()},
         pipeline.eval_batches(
             builder,
             config.data,

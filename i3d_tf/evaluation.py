@@ -6,8 +6,6 @@ import numpy as np
 import tensorflow as tf
 import tqdm
 
-from i3d_tf.fast import for_inference
-
 
 class Scores(NamedTuple):
     """What the networks say of N videos.
@@ -31,13 +29,10 @@ def score(models, batches):
       batches: dataset of (inputs, one-hot labels, ids).
     """
 
-    networks = {name: for_inference(model) for name, model in models.items()}
-
     @tf.function(reduce_retracing=True)
     def forward(inputs):
         return {
-            name: network(inputs[name], training=False)
-            for name, network in networks.items()
+            name: model(inputs[name], training=False) for name, model in models.items()
         }
 
     ids, labels, logits = [], [], {name: [] for name in models}

@@ -15,6 +15,7 @@ from flow.files import write_json
 from i3d_tf import evaluation, pipeline
 from i3d_tf.checkpoints import new_stream_state
 from i3d_tf.datasets import open_dataset
+from i3d_tf.fast import for_inference
 from i3d_tf.progress import Progress, history_until, keep_config
 from i3d_tf.updates import average_statistics, make_step
 
@@ -164,7 +165,7 @@ def _evaluates(config, epoch, step):
 
 
 def _evaluate(builder, config, states, batch_size):
-    models = {name: state.model for name, state in states.items()}
+    models = {name: for_inference(state.model) for name, state in states.items()}
     scores = evaluation.score(
         models,
         pipeline.eval_batches(

@@ -52,30 +52,38 @@ def main():
     from flow.files import write_json
 
     has_torch = importlib.util.find_spec("torch") is not None
-    runs = []
-    for dtype in _DTYPES.value:
-        for names in (_FORWARD, _TRAINING):
-            if not has_torch:
-                names = [name for name in names if "PyTorch" not in name]
-            runs += _take_turns(names, dtype, _FRAMES.value)
-        if _WHOLE.value:
-            runs += _take_turns(["forward, folded"], dtype, _WHOLE.value)
-    for run in runs:
-        _add_rates(run, runs)
+    path = pathlib.Path(_OUTPUT.value) / "network.json"
     result = {
         "date": datetime.date.today().isoformat(),
         "machine": machine.describe(),
         "python": platform.python_version(),
         "batch_size": _BATCH_SIZE.value,
-        "runs": runs,
+        "runs": [],
     }
-    _print_table(result)
-    path = pathlib.Path(_OUTPUT.value) / "network.json"
-    write_json(path, result)
+    print(f"{result['machine']}; batch {_BATCH_SIZE.value}, 224x224 RGB")
+    print("| | dtype | T | s | clips/s | GFLOP/s | of the product | peak GB |")
+    print("|---|---|---|---|---|---|---|---|")
+
+    def measure(names, dtype, frames, rounds):
+        # Written after each group: a run may take long.
+        runs = _take_turns(names, dtype, frames, rounds)
+        result["runs"] += runs
+        for run in runs:
+            _add_rates(run, result["runs"])
+            _print_row(run)
+        write_json(path, result)
+
+    for dtype in _DTYPES.value:
+        for names in (_FORWARD, _TRAINING):
+            if not has_torch:
+                names = [name for name in names if "PyTorch" not in name]
+            measure(names, dtype, _FRAMES.value, _ROUNDS.value)
+        if _WHOLE.value:
+            measure(["forward, folded"], dtype, _WHOLE.value, 1)
     print(f"{path}: the figures")
 
 
-def _take_turns(names, dtype, frames):
+def _take_turns(names, dtype, frames, rounds):
     """Starts a process for each of the works, then runs them one after the other."""
     children = []
     for name in names:
@@ -89,7 +97,7 @@ def _take_turns(names, dtype, frames):
         )
         children.append((work, child, _answer(child, work)))
     seconds = [[] for _ in children]
-    for _ in range(_ROUNDS.value):
+    for _ in range(rounds):
         for times, (work, child, _) in zip(seconds, children, strict=True):
             child.stdin.write("run\n")
             child.stdin.flush()
@@ -138,17 +146,14 @@ def _add_rates(run, runs):
     run["share_of_product"] = round(run["gflop_s"] / product["gflop_s"], 3)
 
 
-def _print_table(result):
-    print(f"{result['machine']}; batch {result['batch_size']}, 224x224 RGB")
-    print("| | dtype | T | s | clips/s | GFLOP/s | of the product | peak GB |")
-    print("|---|---|---|---|---|---|---|---|")
-    for run in result["runs"]:
-        share = run.get("share_of_product")
-        print(
-            f"| {run['name']} | {run['dtype']} | {run['frames']} | "
-            f"{run['seconds']:.3f} | {run.get('clips_s', '')} | {run['gflop_s']:.0f} | "
-            f"{'' if share is None else f'{share:.0%}'} | {run['peak_gb']:.2f} |"
-        )
+def _print_row(run):
+    share = run.get("share_of_product")
+    print(
+        f"| {run['name']} | {run['dtype']} | {run['frames']} | "
+        f"{run['seconds']:.3f} | {run.get('clips_s', '')} | {run['gflop_s']:.0f} | "
+        f"{'' if share is None else f'{share:.0%}'} | {run['peak_gb']:.2f} |",
+        flush=True,
+    )
 
 
 if __name__ == "__main__":
