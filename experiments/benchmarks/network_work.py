@@ -137,9 +137,9 @@ def _first_gflop(frames):
 
 def _convolutions(frames):
     """GFLOP of each convolution, in the model's order."""
-    import keras
+    from i3d_tf import RGB, build_i3d  # isort: skip, it chooses oneDNN
 
-    from i3d_tf import RGB, build_i3d
+    import keras
 
     model = build_i3d(RGB, CLASSES)
     layers = [x for x in model.layers if isinstance(x, keras.layers.Conv3D)]

@@ -26,9 +26,13 @@ def main():
     prepared = network_work.prepare(_WORK.value, _DTYPE.value, _FRAMES.value, 1)
     prepared.run()
     seconds = network_work.seconds(prepared.run)
+    peak = machine.peak_gb()
     operations = _trace(prepared.run)
     print(f"{machine.describe()}; {prepared.version}")
-    print(f"{_WORK.value}, {_DTYPE.value}, T {_FRAMES.value}: {seconds:.3f} s a run")
+    print(
+        f"{_WORK.value}, {_DTYPE.value}, T {_FRAMES.value}: {seconds:.3f} s a run, "
+        f"peak {peak:.2f} GB"
+    )
     print("| s | times | operation |")
     print("|---|---|---|")
     for name, times in sorted(operations.items(), key=lambda item: -sum(item[1]))[
