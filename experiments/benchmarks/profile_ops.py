@@ -54,14 +54,13 @@ def _trace(run):
         space = xplane_pb2.XSpace.FromString(path.read_bytes())
     operations = collections.defaultdict(list)
     for plane in space.planes:
-        kinds = {key: value.name for key, value in plane.stat_metadata.items()}
+        names = {key: value.name for key, value in plane.event_metadata.items()}
         for line in plane.lines:
             for event in line.events:
-                for stat in event.stats:
-                    if kinds[stat.metadata_id] == "tf_op":
-                        full = stat.str_value or kinds.get(stat.ref_value, "")
-                        name = full.rpartition(":")[2]
-                        operations[name].append(event.duration_ps / 1e12)
+                # `node:Operation`
+                _, colon, operation = names[event.metadata_id].rpartition(":")
+                if colon and operation not in ("Process", "Run"):
+                    operations[operation].append(event.duration_ps / 1e12)
     return operations
 
 
