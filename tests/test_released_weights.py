@@ -206,7 +206,7 @@ def test_left_over_variables_are_listed_on_both_sides(values, tiny, tmp_path):
     assert str(error.value) == (
         f"{path} does not fit i3d_rgb: 1 variables are not in the checkpoint "
         f"['{beta}'], 6 of the checkpoint are not in the model "
-        f"{[f'{RGB_PREFIX}Extra_{number}/w' for number in range(5)]}"
+        f"{[f'{RGB_PREFIX}Extra_{number}/w' for number in range(6)]}"
     )
     _assert_untouched(model, before)
 

@@ -100,9 +100,15 @@ def _check_complete(model, checkpoint, ours, strangers):
     if missing or left:
         raise ValueError(
             f"{checkpoint.path} does not fit {model.name}: "
-            f"{len(missing)} variables are not in the checkpoint {missing[:5]}, "
-            f"{len(left)} of the checkpoint are not in the model {left[:5]}"
+            f"{len(missing)} variables are not in the checkpoint {_list(missing)}, "
+            f"{len(left)} of the checkpoint are not in the model {_list(left)}"
         )
+
+
+def _list(names, most=30):
+    """All names, or the first where whole networks differ."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return f"{names[:most]}{more}"
 
 
 def _is_folded(unit, leaf):
