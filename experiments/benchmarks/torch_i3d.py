@@ -34,7 +34,9 @@ class I3D(nn.Module):
         self.logits = nn.Conv3d(channels, num_classes, 1)
 
     def forward(self, clip):
-        features = functional.avg_pool3d(self.trunk(clip), (2, 7, 7), stride=1)
+        # PyTorch's CPU kernels lack this pool in bfloat16.
+        features = self.trunk(clip).float()
+        features = functional.avg_pool3d(features, (2, 7, 7), stride=1).to(clip.dtype)
         return self.logits(self.dropout(features)).squeeze(4).squeeze(3).mean(2)
 
 
