@@ -2,14 +2,15 @@
 Facciolo, IPOL 2013), the flow of the released I3D models."""
 
 import dataclasses
+import math
 
 import cv2
 import numpy as np
 
 from flow.video import to_grey
 
-ENGINES = ("opencv",)
-MIN_SIDE = 16  # px: the coarsest of 5 scales at 0.8 is then 6 px
+ENGINES = ("fast", "opencv")
+MIN_SIDE = 16  # px: OpenCV has no scale with a shorter side
 
 
 @dataclasses.dataclass
@@ -18,22 +19,29 @@ class TVL1:
 
     Not thread-safe: each thread or process wants its own.
 
+    The parameters have OpenCV's names and defaults. What the first call of "fast"
+    compiles, in some seconds, is kept on disk.
+
     Attributes:
-      engine: "opencv" (`cv2.optflow.DualTVL1OpticalFlow_create`).
+      engine: "fast", this project's own (flow/tvl1_fast.py), or the reference,
+        "opencv" (`cv2.optflow.DualTVL1OpticalFlow_create`).
       tau: time step of the numerical scheme.
       lambda_: weight of the data term; smaller means smoother flow.
       theta: tightness between the data term and the smoothness term.
-      nscales: scales of the pyramid.
+      nscales: scales of the pyramid, at most.
       warps: warpings per scale.
-      epsilon: change per pixel at which the iterations stop.
-      inner_iterations: primal-dual iterations between two stop checks' median.
+      epsilon: root mean square change in px below which the iterations stop.
+      inner_iterations: primal-dual iterations between two median filterings.
       outer_iterations: median filterings per warping.
       scale_step: size of a scale relative to the next finer one.
       gamma: weight of a brightness offset, 0 for none.
-      median_filtering: side of the median filter, 1 for none, 3 or 5.
+      median_filtering: side of the median filter in px: 3 or 5, or 1 for none.
+
+    Raises:
+      ValueError: an unknown engine, or a parameter out of its range.
     """
 
-    engine: str = "opencv"
+    engine: str = "fast"
     tau: float = 0.25
     lambda_: float = 0.15
     theta: float = 0.3
@@ -49,20 +57,36 @@ class TVL1:
     def __post_init__(self):
         if self.engine not in ENGINES:
             raise ValueError(f"engine is {self.engine!r}; known: {', '.join(ENGINES)}")
-        self._solver = cv2.optflow.DualTVL1OpticalFlow_create(
-            tau=self.tau,
-            lambda_=self.lambda_,
-            theta=self.theta,
-            nscales=self.nscales,
-            warps=self.warps,
-            epsilon=self.epsilon,
-            innnerIterations=self.inner_iterations,  # OpenCV's spelling
-            outerIterations=self.outer_iterations,
-            scaleStep=self.scale_step,
-            gamma=self.gamma,
-            medianFiltering=self.median_filtering,
-            useInitialFlow=False,
-        )
+        self._check_ranges()
+        if self.engine == "opencv":
+            self._solve = _opencv_solver(self)
+        else:
+            # Here, as numba takes a second that no one else has to wait.
+            from flow.tvl1_fast import FastSolver
+
+            self._solve = FastSolver(self)
+
+    def _check_ranges(self):
+        for name in ("tau", "lambda_", "theta"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be above 0")
+        for name in ("epsilon", "gamma"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(
+                    f"{name} is {getattr(self, name)}; it must be 0 or more"
+                )
+        for name in ("nscales", "warps", "inner_iterations", "outer_iterations"):
+            value = getattr(self, name)
+            if value != int(value) or value < 1:
+                raise ValueError(f"{name} is {value}; it must be a whole number from 1")
+        if not 0 < self.scale_step < 1:
+            raise ValueError(
+                f"scale_step is {self.scale_step}; it must lie between 0 and 1"
+            )
+        if self.median_filtering not in (1, 3, 5):
+            raise ValueError(
+                f"median_filtering is {self.median_filtering}; it must be 1, 3 or 5"
+            )
 
     def __call__(self, previous, current):
         """Grey `[H, W]` uint8, twice -> flow `[H, W, 2]` float32 in px.
@@ -87,12 +111,37 @@ class TVL1:
             raise ValueError(
                 f"frames are {list(previous.shape)} px; TV-L1 needs {MIN_SIDE} a side"
             )
-        return self._solver.calc(previous, current, None)
+        return self._solve(previous, current)
 
     @property
     def parameters(self):
         """All fields as a dict, as it is stored beside the flow."""
         return dataclasses.asdict(self)
+
+
+def _opencv_solver(parameters):
+    """solver(previous, current): OpenCV's own."""
+    solver = cv2.optflow.DualTVL1OpticalFlow_create(
+        tau=parameters.tau,
+        lambda_=parameters.lambda_,
+        theta=parameters.theta,
+        nscales=parameters.nscales,
+        warps=parameters.warps,
+        epsilon=parameters.epsilon,
+        innnerIterations=parameters.inner_iterations,  # OpenCV's spelling
+        outerIterations=parameters.outer_iterations,
+        scaleStep=parameters.scale_step,
+        gamma=parameters.gamma,
+        medianFiltering=parameters.median_filtering,
+        useInitialFlow=False,
+    )
+
+    def solve(previous, current):
+        # A small frame leaves the solver with fewer scales for all later ones.
+        solver.setScalesNumber(parameters.nscales)
+        return solver.calc(previous, current, None)
+
+    return solve
 
 
 def video_flow(frames, tvl1):
