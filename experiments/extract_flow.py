@@ -2,21 +2,25 @@
 
     python -m experiments.extract_flow --videos mine/videos --output mine/flow
 
-Leaves one flow video per source video at the same relative path and report.json.
-Stopped at any moment and run again, it goes on where it was. Exits 0 only if every
-video has its flow.
+Leaves one flow video per source video at the same relative path, and report.json with
+what became of each. Stopped at any moment and run again, it goes on where it was; two
+runs may work on one output. Exits 0 only if every video has its flow.
+
+With --beam_pipeline_options the workers of Apache Beam do it, here or on a cluster:
+experiments/cluster.md. Folders may be in object storage, as gs://mine/videos.
 """
 
 from absl import flags
 
 from experiments import command
-from flow.extract import Settings, extract_folder
+from flow.extract import Settings
+from flow.extract_folder import extract_folder
 from flow.tvl1 import ENGINES
-from flow.video import SMALLER_SIDE
+from flow.video import SMALLER_SIDE, find_others
 
 _VIDEOS = flags.DEFINE_string("videos", None, "Folder of videos.", required=True)
 _OUTPUT = flags.DEFINE_string("output", None, "Folder for flow.", required=True)
-_ENGINE = flags.DEFINE_enum("engine", "opencv", ENGINES, "TV-L1 implementation.")
+_ENGINE = flags.DEFINE_enum("engine", Settings.engine, ENGINES, "TV-L1 implementation.")
 _SMALLER_SIDE = flags.DEFINE_integer(
     "smaller_side", SMALLER_SIDE, "Smaller side of the frames, px.", lower_bound=16
 )
@@ -24,24 +28,52 @@ _WORKERS = flags.DEFINE_integer(
     "workers", None, "Processes; default: the processors at hand.", lower_bound=1
 )
 _RESUME = flags.DEFINE_bool("resume", True, "Keep flow videos that are there.")
+_BEAM = flags.DEFINE_list(
+    "beam_pipeline_options",
+    None,
+    "Extract by Apache Beam with these of its options, without their dashes.",
+)
 
 
 def main():
-    report = extract_folder(
-        _VIDEOS.value,
-        _OUTPUT.value,
-        Settings(engine=_ENGINE.value, smaller_side=_SMALLER_SIDE.value),
-        workers=_WORKERS.value,
-        resume=_RESUME.value,
-    )
+    output = _OUTPUT.value
+    try:
+        report = _extract(
+            _VIDEOS.value,
+            output,
+            Settings(engine=_ENGINE.value, smaller_side=_SMALLER_SIDE.value),
+            resume=_RESUME.value,
+        )
+    except KeyboardInterrupt:
+        command.fail(f"interrupted; run it again to go on from what is in {output}")
     states = [entry["state"] for entry in report]
     line = (
-        f"{_OUTPUT.value}: {states.count('done')} flow videos written, "
+        f"{output}: {states.count('done')} flow videos written, "
         f"{states.count('skipped')} were there, {states.count('failed')} failed"
     )
+    others = len(find_others(_VIDEOS.value))
+    if others:
+        line += f"; files that have no suffix of a video: {others}"
     if "failed" in states:
-        command.fail(f"{line}; reasons in {_OUTPUT.value}/report.json")
+        command.fail(f"{line}; reasons in {output}/report.json")
     print(line)
+
+
+def _extract(*args, **kwargs):
+    if _BEAM.value is None:
+        return extract_folder(*args, **kwargs, workers=_WORKERS.value)
+    if _WORKERS.value:
+        raise ValueError("--workers is for this machine; Beam's runners have their own")
+    try:
+        from apache_beam.options.pipeline_options import PipelineOptions
+    except ModuleNotFoundError as error:
+        raise ValueError(
+            f"--beam_pipeline_options needs the extra [beam]: {error}"
+        ) from error
+    from flow.beam import extract_by_beam
+
+    options = PipelineOptions([f"--{option}" for option in _BEAM.value])
+    return extract_by_beam(*args, **kwargs, options=options)
 
 
 if __name__ == "__main__":

@@ -13,14 +13,14 @@ import sys
 from absl import flags
 
 from experiments import command
-from flow.tvl1 import ENGINES
+from flow.tvl1 import ENGINES, TVL1
 
 _MODEL = flags.DEFINE_string("model", None, "SavedModel of export.", required=True)
 _VIDEO = flags.DEFINE_string("video", None, "Video file.", required=True)
 _OUTPUT = flags.DEFINE_string("output", None, "Folder for video and pictures.")
 _FORMAT = flags.DEFINE_enum("format", "table", ["table", "json"], "Of what is printed.")
 _TOP = flags.DEFINE_integer("top", 5, "Classes that are printed.", lower_bound=1)
-_ENGINE = flags.DEFINE_enum("engine", "opencv", ENGINES, "TV-L1 implementation.")
+_ENGINE = flags.DEFINE_enum("engine", TVL1.engine, ENGINES, "TV-L1 implementation.")
 
 
 def main():

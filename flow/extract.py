@@ -1,17 +1,23 @@
-"""Flow videos for a folder of videos: several processes, resumable."""
+"""One video -> its flow video."""
 
+import contextlib
 import dataclasses
 import functools
+import hashlib
+import itertools
+import os
 import pathlib
 import time
 
-import tqdm
+import av
+import cv2
 
-from flow.files import write_json
+from flow import code
+from flow.chunks import chunk_codes, grey_chunks
+from flow.files import exists, local_copy, size_and_time
 from flow.flow_video import describe_flow_video, write_flow_video
-from flow.pool import map_videos
-from flow.tvl1 import TVL1, video_flow
-from flow.video import FPS, SMALLER_SIDE, VideoError, find_videos, read_video
+from flow.tvl1 import TVL1
+from flow.video import FPS, SMALLER_SIDE, VideoError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,18 +28,26 @@ class Settings:
       engine: of `TVL1`.
       fps: frames per second at which the videos are sampled.
       smaller_side: of the frames, in px; flow is computed after the resize.
+      parameters: of `TVL1` by name, where they are not its defaults.
     """
 
-    engine: str = "opencv"
+    engine: str = TVL1.engine
     fps: int = FPS
     smaller_side: int = SMALLER_SIDE
+    parameters: dict = dataclasses.field(default_factory=dict)
+
+    def tvl1(self):
+        """The algorithm; each thread needs one of its own."""
+        return TVL1(self.engine, **self.parameters)
 
     def description(self):
         """As it stands in the tags, with all parameters of the algorithm."""
+        parameters = self.tvl1().parameters
         return {
             "fps": self.fps,
             "smaller_side": self.smaller_side,
-            "tvl1": TVL1(self.engine).parameters,
+            "engine": parameters.pop("engine"),
+            "parameters": parameters,
         }
 
 
@@ -42,102 +56,129 @@ def flow_path(video):
     return pathlib.Path(video).with_suffix(".mkv")
 
 
-def extract_folder(videos, output, settings=None, *, workers=None, resume=True):
-    """Writes a flow video below `output` for each video below `videos`.
+def extract_video(videos, output, settings, resume, video, **chunks):
+    """Writes one flow video; returns its entry of the report.
 
-    Leaves `output/<same relative path>.mkv` and `output/report.json`, a list with
-    a dict for each video: `video`, `state` ("done", "skipped": was there already,
-    or "failed"), `reason` of a failure, `frames` of the video and of its flow video
-    (`flow_frames`), 0 of a failed one, and `seconds` spent.
+    Does everything in this process, unless `chunks` says otherwise.
 
-    Returns that list, sorted by path. A video that cannot be read is "failed" and
-    the rest goes on.
+    Args:
+      videos: folder that `video` begins from.
+      output: folder of the flow videos.
+      settings: the `Settings`.
+      resume: to keep a flow video that is there, if it fits.
+      video: path of the video, relative.
+      chunks: `read_chunks` and `map_chunks` of `write_flow`.
 
     Raises:
-      ValueError: no videos, two that differ only in their suffix, or an output
-        inside the folder of videos, which the next run would take for sources.
+      OSError: the flow cannot be written. A full disk is no matter of one video.
     """
-    videos, output = pathlib.Path(videos), pathlib.Path(output)
-    settings = settings or Settings()
-    found = find_videos(videos)
-    if output.resolve().is_relative_to(videos.resolve()):
-        raise ValueError(f"output {output} lies inside the videos {videos}")
-    _refuse_twins(found)
-    extract = functools.partial(extract_video, videos, output, settings, resume)
-    report = []
-    with tqdm.tqdm(total=len(found), desc="flow", unit="video") as bar:
-        frames = 0
-        for entry in map_videos(extract, found, workers):
-            report.append(entry)
-            frames += entry["flow_frames"] if entry["state"] == "done" else 0
-            bar.set_postfix(frames=frames)
-            bar.update()
-            if entry["state"] == "failed":
-                bar.write(f"failed: {entry['reason']}")
-    report.sort(key=lambda entry: entry["video"])
-    write_json(output / "report.json", report)
-    return report
-
-
-def extract_video(videos, output, settings, resume, video):
-    """Writes one flow video; returns its entry of the report."""
     began = time.monotonic()
-    target = output / flow_path(video)
-    entry = {
-        "video": video.as_posix(),
-        "state": "done",
-        "reason": None,
-        "frames": 0,
-        "flow_frames": 0,
-    }
+    source, target = videos / video, output / flow_path(video)
+    entry = new_entry(video, settings)
     try:
-        if resume and target.exists():
-            flow_frames = _check_settings(target, settings)["flow_frames"]
-            entry.update(
-                state="skipped", frames=flow_frames + 1, flow_frames=flow_frames
-            )
+        if resume and exists(target):
+            entry.update(_what_is_there(source, target, settings), state="skipped")
         else:
-            frames = write_flow(videos / video, target, settings)
-            entry.update(frames=frames, flow_frames=frames - 1)
-    except (ValueError, OSError) as error:
-        entry.update(state="failed", reason=str(error))
+            entry.update(_describe_source(source))
+            description = {
+                key: entry[key] for key in ("video", "source_bytes", "source_sha256")
+            }
+            tags = write_flow(source, target, settings, description, **chunks)
+            entry.update(tags, state="done")
+    except (ValueError, av.error.FFmpegError, cv2.error, MemoryError) as error:
+        entry["reason"] = failure(source, error)
     entry["seconds"] = round(time.monotonic() - began, 3)
     return entry
 
 
-def write_flow(source, target, settings):
-    """Writes the flow of the video `source` to `target`; returns the frames read.
+def new_entry(video, settings):
+    """An entry of the report before anything was done: of a video that failed."""
+    return {
+        "video": printable(video.as_posix()),
+        "state": "failed",
+        "reason": None,
+        "seconds": 0,
+        **settings.description(),
+        "frames": 0,
+        "flow_frames": 0,
+        "duration": 0,
+        "size": None,
+        "bound": code.BOUND,
+        "quantiser": code.FORMULA,
+        "source_bytes": None,
+        "source_sha256": None,
+    }
 
-    Raises VideoError if the video cannot be decoded or has fewer than 2 frames at
-    `settings.fps`; then there is no `target`.
+
+def failure(source, error):
+    """The reason of a failure in one line that names the file."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return printable(text if isinstance(error, VideoError) else f"{source}: {text}")
+
+
+def printable(text):
+    """`text` with escapes for bytes in a path that are no UTF-8."""
+    return os.fsencode(text).decode("utf-8", "backslashreplace")
+
+
+def _map_here(function, items):
+    yield from map(function, items)
+
+
+def write_flow(
+    source,
+    target,
+    settings,
+    description,
+    *,
+    read_chunks=grey_chunks,
+    map_chunks=_map_here,
+):
+    """Writes the flow of the video `source` to `target`; returns the tags.
+
+    Gives the same bytes whether the chunks are read and computed here, as by default,
+    or elsewhere.
+
+    Args:
+      source: path of the video.
+      target: path of the flow video.
+      settings: the `Settings`.
+      description: a dict for JSON that the tags shall hold too.
+      read_chunks: does what `grey_chunks` does.
+      map_chunks: map_chunks(function, chunks) yields function(chunk) in order.
+
+    Raises:
+      ValueError: the video cannot be used; then there is no `target`.
+      OSError: `target` cannot be written.
     """
-    frames = 0
 
-    def counted():
-        nonlocal frames
-        for frame in read_video(
-            source, fps=settings.fps, smaller_side=settings.smaller_side
+    def codes():
+        before = _look_at(source)
+        with (
+            contextlib.closing(read_chunks(source, settings)) as chunks,
+            contextlib.closing(
+                map_chunks(functools.partial(chunk_codes, settings), chunks)
+            ) as computed,
         ):
-            frames += 1
-            yield frame
+            yield from itertools.chain.from_iterable(computed)
+        if _look_at(source) != before:
+            raise VideoError(f"{source}: changed while it was read")
 
-    flows = video_flow(counted(), TVL1(settings.engine))
-    first = next(flows, None)
-    if first is None:
-        raise VideoError(
-            f"{source}: {frames} frame at {settings.fps} fps; flow needs at least 2"
+    with contextlib.closing(codes()) as frames:
+        return write_flow_video(
+            target,
+            frames,
+            fps=settings.fps,
+            description={**description, **settings.description()},
         )
-    with write_flow_video(
-        target, fps=settings.fps, description=settings.description()
-    ) as add:
-        add(first)
-        for flow in flows:
-            add(flow)
-    return frames
 
 
-def _check_settings(target, settings):
-    made = describe_flow_video(target)
+def _what_is_there(source, target, settings):
+    """The tags of the flow video `target`, if it fits."""
+    try:
+        made = describe_flow_video(target)
+    except VideoError as error:
+        raise VideoError(f"{error}; remove it or run with --noresume") from error
     wanted = settings.description()
     other = {key: made.get(key) for key in wanted if made.get(key) != wanted[key]}
     if other:
@@ -145,15 +186,32 @@ def _check_settings(target, settings):
             f"{target}: exists and was made with {other}; choose another output or "
             "run without resume"
         )
+    size, _ = _look_at(source)
+    if made.get("source_bytes") != size:
+        raise VideoError(
+            f"{target}: was made from another file ({made.get('source_bytes')} bytes, "
+            f"{source} has {size}); remove it or run with --noresume"
+        )
     return made
 
 
-def _refuse_twins(videos):
-    seen = {}
-    for video in videos:
-        other = seen.setdefault(flow_path(video), video)
-        if other != video:
-            raise ValueError(
-                f"{other} and {video} would have one flow video, {flow_path(video)}; "
-                "rename one of them"
-            )
+def _describe_source(source):
+    try:
+        with local_copy(source) as local, open(local, "rb") as file:
+            return {
+                "source_bytes": os.fstat(file.fileno()).st_size,
+                "source_sha256": hashlib.file_digest(file, "sha256").hexdigest(),
+            }
+    except OSError as error:
+        raise _unreadable(source, error) from error
+
+
+def _look_at(source):
+    try:
+        return size_and_time(source)
+    except OSError as error:
+        raise _unreadable(source, error) from error
+
+
+def _unreadable(source, error):
+    return VideoError(f"{source}: cannot be read ({error.strerror})")

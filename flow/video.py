@@ -4,6 +4,7 @@ PyAV reports corrupt packets and real timestamps, both hidden by
 `cv2.VideoCapture`.
 """
 
+import os
 import pathlib
 from fractions import Fraction
 
@@ -11,8 +12,13 @@ import av
 import cv2
 import numpy as np
 
+from flow import files
+
 FPS = 25
 SMALLER_SIDE = 256
+# A frame that is shown for longer has a damaged timestamp beside it, and would be
+# repeated without end.
+LONGEST_FRAME = 3600  # seconds
 SUFFIXES = frozenset(
     ".3gp .avi .flv .gif .m4v .mkv .mov .mp4 .mpeg .mpg .ts .webm .wmv".split()
 )
@@ -25,35 +31,107 @@ class VideoError(ValueError):
 def find_videos(folder):
     """Relative paths, sorted, of the files below `folder` with a video's suffix.
 
+    Links are followed; one that leads nowhere is listed, as its video is missing.
     What is hidden (a part of the path begins with a dot) is passed over: unfinished
     files of ours, and other programs' companions of videos.
 
-    Raises ValueError if `folder` is no folder or holds none.
+    A remote folder (`flow.files`) has no links, and none below it may have a video's
+    suffix.
+
+    Raises ValueError if `folder` is no folder or holds none, OSError if a folder
+    in it cannot be read.
     """
-    folder = pathlib.Path(folder)
-    if not folder.is_dir():
+    if not files.is_folder(folder):
         raise ValueError(f"{folder}: no such folder of videos")
-    found = sorted(
-        path.relative_to(folder)
-        for path in folder.rglob("*")
-        if path.suffix.lower() in SUFFIXES and path.is_file()
-    )
-    found = [path for path in found if not any(p.startswith(".") for p in path.parts)]
+    found = [path for path in _files_below(folder) if _is_video(path)]
     if not found:
         raise ValueError(f"{folder}: no videos found ({' '.join(sorted(SUFFIXES))})")
     return found
+
+
+def find_others(folder):
+    """Relative paths, sorted, of what `find_videos` passes over for its suffix."""
+    return [path for path in _files_below(folder) if not _is_video(path)]
+
+
+def _is_video(path):
+    return path.suffix.lower() in SUFFIXES
+
+
+def _files_below(folder):
+    """Relative paths, sorted, of all files that are not hidden."""
+    if files.is_remote(folder):
+        folder = files.as_path(folder)
+        return sorted(
+            pathlib.Path(*path.relative_to(folder).parts)
+            for path in files.remote_files_below(folder, _is_video)
+        )
+    folder = pathlib.Path(folder).absolute()
+
+    def refuse(error):
+        raise error
+
+    found = []
+    for here, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
+        here = pathlib.Path(here)
+        folders[:] = [name for name in folders if not _is_passed_over(here / name)]
+        for path in (here / name for name in names if not name.startswith(".")):
+            leads_nowhere = path.is_symlink() and not path.exists()
+            if path.is_file() or leads_nowhere:
+                found.append(path.relative_to(folder))
+    return sorted(found)
+
+
+def _is_passed_over(folder):
+    """Hidden, or a link back to a folder on its way, which would have no end."""
+    if folder.name.startswith("."):
+        return True
+    return folder.is_symlink() and any(map(folder.samefile, folder.parents))
+
+
+def estimate_frames(path, fps=FPS):
+    """About how many frames `read_video` will give, by what the file says of itself.
+
+    0 if it cannot be opened or has no video; None if it does not say.
+    """
+    try:
+        with (
+            files.local_copy(path) as local,
+            av.open(str(local), metadata_errors="replace") as container,
+        ):
+            if not container.streams.video:
+                return 0
+            stream = container.streams.video[0]
+            if stream.duration is not None:
+                return max(0, round(stream.duration * stream.time_base * fps))
+            if container.duration is not None:
+                return max(0, round(container.duration * fps / av.time_base))
+    except (av.error.FFmpegError, OSError):
+        return 0
+    return None
 
 
 def read_video(path, *, fps=FPS, smaller_side=SMALLER_SIDE):
     """Yields the frames of a video, `[H, W, 3]` uint8 RGB, as the networks see it.
 
     Resampled to `fps` by timestamp (nearest frame, the last one held), upright,
-    the smaller side `smaller_side` px by bilinear interpolation, aspect kept.
+    the smaller side `smaller_side` px by bilinear interpolation, aspect kept. All
+    have the size of the first.
 
-    Raises VideoError if the file cannot be decoded to its end.
+    Raises VideoError if the file cannot be decoded to its end, or its frames change
+    their aspect on the way.
     """
+    first = None
     for image in resample(decode(path), fps):
-        yield resize(image, smaller_side)
+        size = resized(image, smaller_side)
+        first = first or size
+        # Streams of one video at several resolutions round a px apart.
+        if max(abs(a - b) for a, b in zip(size, first, strict=True)) > 1:
+            raise VideoError(
+                f"{path}: its frames change from {first[1]}x{first[0]} to "
+                f"{size[1]}x{size[0]} px (after the resize)"
+            )
+        yield _resize_to(image, first)
 
 
 def decode(path):
@@ -67,8 +145,11 @@ def decode(path):
     """
     previous = end = None
     try:
-        # Titles in HMDB51's files are not UTF-8; they are of no use here.
-        with av.open(str(path), metadata_errors="replace") as container:
+        with (
+            files.local_copy(path) as local,
+            # Titles in HMDB51's files are not UTF-8; they are of no use here.
+            av.open(str(local), metadata_errors="replace") as container,
+        ):
             if not container.streams.video:
                 raise VideoError(f"{path}: has no video stream")
             stream = container.streams.video[0]
@@ -83,6 +164,12 @@ def decode(path):
                 start, duration = _times(frame, Fraction(1) / rate)
                 if start is None or (previous is not None and start <= previous):
                     start = end or Fraction(0)
+                if max(duration, start - (end or start)) > LONGEST_FRAME:
+                    raise VideoError(
+                        f"{path}: a frame at {float(start):.2f} s that lasts "
+                        f"{float(duration):.2f} s, after one that ended at "
+                        f"{float(end or 0):.2f} s; timestamps are damaged"
+                    )
                 previous, end = start, start + duration
                 image = frame.to_ndarray(format="rgb24")
                 # The rotation is counter-clockwise in degrees, as is rot90's.
@@ -142,12 +229,20 @@ def resample(frames, fps):
 
 def resize(image, smaller_side):
     """`[H, W, ...]` with the smaller side `smaller_side` px, bilinear, aspect kept."""
+    return _resize_to(image, resized(image, smaller_side))
+
+
+def resized(image, smaller_side):
+    """(height, width) in px of an image `[H, W, ...]` after `resize`."""
     height, width = image.shape[:2]
     scale = smaller_side / min(height, width)
-    size = round(width * scale), round(height * scale)
-    if size == (width, height):
+    return round(height * scale), round(width * scale)
+
+
+def _resize_to(image, size):
+    if size == image.shape[:2]:
         return image
-    return cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
+    return cv2.resize(image, size[::-1], interpolation=cv2.INTER_LINEAR)
 
 
 def to_grey(image):

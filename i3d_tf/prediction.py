@@ -28,7 +28,7 @@ class Prediction(NamedTuple):
     flow: np.ndarray
 
 
-def predict_video(model_dir, video, *, engine="opencv"):
+def predict_video(model_dir, video, *, engine=TVL1.engine):
     """Classifies the middle of a video file.
 
     As in evaluation: 25 fps, smaller side 256, TV-L1 flow, the middle 64 frames (a

@@ -93,7 +93,7 @@ def test_equals_the_preprocessing_by_hand(models, model_dir, video):
     rgb, flow = rgb[3:12], flow[3:12]
     # The pattern moves 2 px right and 1 px down, half of it after the resize.
     np.testing.assert_allclose(np.median(flow, (0, 1, 2)), [1.0, 0.5], atol=0.16)
-    prediction = predict_video(model_dir, video)
+    prediction = predict_video(model_dir, video, engine="opencv")
     np.testing.assert_array_equal(prediction.rgb, rgb, strict=True)
     np.testing.assert_array_equal(prediction.flow, flow, strict=True)
     _check(prediction, _expected(models, rgb, flow))
@@ -115,7 +115,7 @@ def test_frames_are_taken_at_25_per_second(model_dir, write_video, tmp_path):
     # Each frame twice at 50 fps is the same video, and just long enough.
     twice = write_video(tmp_path / "twice.avi", pattern.repeat(2, axis=0), fps=50)
     rgb, flow = _prepared(write_video(tmp_path / "once.avi", pattern))
-    prediction = predict_video(model_dir, twice)
+    prediction = predict_video(model_dir, twice, engine="opencv")
     np.testing.assert_array_equal(prediction.rgb, rgb)
     np.testing.assert_array_equal(prediction.flow, flow)
 
@@ -124,7 +124,7 @@ def test_a_model_of_one_stream(models, video, tmp_path):
     data = Data("x", num_frames=FRAMES, size=32, smaller_side=40)
     flow_model = {"flow": models["flow"]}
     export(flow_model, LABELS, data, tmp_path / "flow")
-    prediction = predict_video(tmp_path / "flow", video)
+    prediction = predict_video(tmp_path / "flow", video, engine="opencv")
     rgb, flow = _prepared(video)
     _check(prediction, _expected(flow_model, rgb[3:12], flow[3:12]))
 

@@ -9,7 +9,6 @@ import pytest
 from flow.video import (
     VideoError,
     decode,
-    find_videos,
     read_video,
     resample,
     resize,
@@ -225,23 +224,54 @@ def test_rotation_in_the_metadata_is_applied(data_dir, name, turns):
     assert image.flags.c_contiguous
 
 
-def test_find_videos(tmp_path):
-    for name in ("b.mp4", "B/a.AVI", "B/c/x y ü.webm", "a.txt", "B/d.jpg", "e.mkv"):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).touch()
-    (tmp_path / "folder.avi").mkdir()
-    found = [path.as_posix() for path in find_videos(tmp_path)]
-    assert found == ["B/a.AVI", "B/c/x y ü.webm", "b.mp4", "e.mkv"]
+def changing(path, sizes):
+    """H.264 in an MPEG stream, a second of each size (width, height)."""
+    parts = []
+    for number, (width, height) in enumerate(sizes):
+        part = path.with_suffix(f".{number}.ts")
+        with av.open(str(part), "w", format="mpegts") as container:
+            stream = container.add_stream("libx264", rate=25)
+            stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+            # A time base in which later parts can begin later.
+            for k in range(25):
+                image = np.full((height, width, 3), 40 + 5 * k, np.uint8)
+                frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+                frame.pts = 25 * number + k
+                frame.time_base = Fraction(1, 25)
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+        parts.append(part.read_bytes())
+    path.write_bytes(b"".join(parts))
+    return path
 
 
-def test_find_videos_refuses_a_folder_without_any(tmp_path):
-    (tmp_path / "a.txt").touch()
-    with pytest.raises(ValueError, match="no videos found.*[.]avi"):
-        find_videos(tmp_path)
-    with pytest.raises(ValueError, match="missing: no such folder"):
-        find_videos(tmp_path / "missing")
-    with pytest.raises(ValueError, match="a.txt: no such folder"):
-        find_videos(tmp_path / "a.txt")
+def test_frames_of_several_resolutions_get_the_size_of_the_first(tmp_path):
+    path = changing(tmp_path / "a.ts", [(426, 240), (854, 480), (320, 180)])
+    sizes = {image.shape for *_, image in decode(path)}
+    assert sizes == {(240, 426, 3), (480, 854, 3), (180, 320, 3)}
+    frames = list(read_video(path, smaller_side=256))
+    # On their own they would have 454, 455 and 455 columns.
+    assert {frame.shape for frame in frames} == {(256, 454, 3)}
+    assert len(frames) == 75
+
+
+def test_frames_that_change_their_aspect_are_refused(tmp_path):
+    path = changing(tmp_path / "a.ts", [(64, 48), (48, 64)])
+    frames = read_video(path, smaller_side=24)
+    with pytest.raises(VideoError, match="a.ts: .* change from 32x24 to 24x32 px"):
+        list(frames)
+
+
+@pytest.mark.parametrize(
+    ("starts", "durations"),
+    [([0, 40, 4_000_000], [40, 40, 40]), ([0, 40, 80], [40, 40, 4_000_000])],
+)
+def test_damaged_timestamps_are_no_endless_video(
+    tmp_path, write_video, starts, durations
+):
+    video = write_video(tmp_path / "a.mkv", ramp(3), pts=starts, durations=durations)
+    with pytest.raises(VideoError, match="a.mkv: a frame at .* timestamps are damaged"):
+        list(read_video(video, smaller_side=24))
 
 
 @pytest.mark.parametrize("content", [b"this is no video\n", b"", None])

@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 import tqdm
 
-from flow.extract import Settings, extract_folder
+from flow.extract import Settings
+from flow.extract_folder import extract_folder
 from flow.tvl1 import ENGINES, TVL1
 from flow.video import VideoError, find_videos, read_video, to_grey
 

@@ -1,0 +1,176 @@
+"""Flow videos for a folder of videos: several processes, resumable."""
+
+import contextlib
+import functools
+import json
+import time
+
+import numpy as np
+
+from flow.chunks import CHUNK, grey_chunks
+from flow.extract import (
+    Settings,
+    extract_video,
+    failure,
+    flow_path,
+    new_entry,
+    printable,
+)
+from flow.files import (
+    as_path,
+    exists,
+    is_remote,
+    local_copy,
+    remove_leftovers,
+    write_json,
+)
+from flow.pool import ProcessDied, Workers
+from flow.progress import Progress
+from flow.tvl1 import MIN_SIDE
+from flow.video import estimate_frames, find_videos
+
+REPORT = "report.json"
+REPORT_SECONDS = 60  # between two writes of the report
+# Frames from which on several processes work on one video; fewer take seconds.
+LONG = 500
+
+
+def extract_folder(videos, output, settings=None, *, workers=None, resume=True):
+    """Writes a flow video below `output` for each video below `videos`.
+
+    Leaves `output/<same relative path>.mkv` and `output/report.json`, a list with a
+    dict for each video:
+
+      video: relative path.
+      state: "done", "skipped" (it was there already) or "failed".
+      reason: of a failure.
+      seconds: spent on it.
+      frames, flow_frames: of the video at `fps`, and of its flow video.
+      duration: of the frames, in seconds.
+      size: of the flow, [H, W] in px.
+      fps, smaller_side, engine, parameters, bound, quantiser: how it was made.
+      source_bytes, source_sha256: of the video's file.
+
+    All but state, reason and seconds are in the flow video's tags too. A video that
+    cannot be used, or that kills the process that works on it, is "failed", and the
+    rest goes on. A run that was stopped, by whatever, is gone on with by the next:
+    the flow videos that are there are whole, and the others are made anew.
+
+    Returns that list, sorted by path.
+
+    Raises:
+      ValueError: no videos, two that differ only in their suffix, or an output
+        inside the folder of videos, which the next run would take for sources.
+      OSError: something cannot be written, which ends the run.
+    """
+    videos, output = as_path(videos), as_path(output)
+    settings = settings or Settings()
+    found = find_sources(videos, output)
+    remove_leftovers(output)
+    todo = [v for v in found if not (resume and exists(output / flow_path(v)))]
+    if todo:
+        # What "fast" compiles is kept on disk: done here, the processes find it there
+        # and do not all compile it at the same time.
+        settings.tvl1()(*np.zeros([2, MIN_SIDE, MIN_SIDE], np.uint8))
+    report = _read_report(output, found)
+    written = time.monotonic()
+    try:
+        with Workers(workers) as processes, Progress(videos, found, todo) as progress:
+            look_after = functools.partial(
+                _look_after, processes, progress, videos, output, settings, resume
+            )
+            for video, entry in processes.look_after(look_after, found):
+                progress.end(video, entry)
+                report[entry["video"]] = entry
+                if time.monotonic() > written + REPORT_SECONDS:
+                    _write_report(output, report)
+                    written = time.monotonic()
+    except BaseException:
+        # Of a full disk, what is to be told is which flow video it struck.
+        with contextlib.suppress(OSError):
+            remove_leftovers(output)
+            if report:
+                _write_report(output, report)
+        raise
+    remove_leftovers(output)  # of processes that died
+    return _write_report(output, report)
+
+
+def find_sources(videos, output):
+    """`find_videos(videos)`, whose flow shall be below `output`, both paths.
+
+    Raises ValueError as `extract_folder`.
+    """
+    found = find_videos(videos)
+    if _absolute(output).is_relative_to(_absolute(videos)):
+        raise ValueError(f"output {output} lies inside the videos {videos}")
+    _refuse_twins(found)
+    return found
+
+
+def _absolute(path):
+    return path if is_remote(path) else path.resolve()
+
+
+def _look_after(processes, progress, videos, output, settings, resume, video):
+    """Has one video done by the processes; returns it and its entry of the report."""
+    extract = functools.partial(extract_video, videos, output, settings, resume, video)
+    try:
+        if progress.is_todo(video):
+            frames = processes.call(estimate_frames, videos / video, settings.fps)
+            progress.expect(video, frames)
+            if _is_for_several(processes, progress.left, frames):
+                # Decoded in one more process, as a bad file may crash a decoder.
+                return video, extract(
+                    read_chunks=functools.partial(processes.stream, grey_chunks),
+                    map_chunks=functools.partial(
+                        _map_counted, processes, progress, video
+                    ),
+                )
+        return video, processes.call(extract)
+    except ProcessDied as error:
+        reason = failure(videos / video, error)
+        return video, {**new_entry(video, settings), "reason": reason}
+
+
+def _is_for_several(processes, videos_left, frames):
+    if processes.count == 1:
+        return False
+    if frames is None or frames > LONG:
+        return True
+    return videos_left < processes.count and frames > CHUNK
+
+
+def _map_counted(processes, progress, video, function, chunks):
+    with contextlib.closing(processes.map(function, chunks)) as computed:
+        for codes in computed:
+            progress.add(video, len(codes))
+            yield codes
+
+
+def _refuse_twins(videos):
+    seen = {}
+    for video in videos:
+        other = seen.setdefault(flow_path(video), video)
+        if other != video:
+            raise ValueError(
+                f"{other} and {video} would have one flow video, {flow_path(video)}; "
+                "rename one of them"
+            )
+
+
+def _read_report(output, found):
+    """{video: entry} of the run before: what this one does not come to stays true."""
+    try:
+        with local_copy(output / REPORT) as local:
+            entries = json.loads(local.read_text("utf-8"))
+        names = {printable(video.as_posix()) for video in found}
+        return {e["video"]: e for e in entries if e["video"] in names}
+    except (OSError, ValueError, TypeError, KeyError):
+        return {}  # none, or somebody else's file
+
+
+def _write_report(output, report):
+    entries = sorted(report.values(), key=lambda entry: entry["video"])
+    write_json(output / REPORT, entries)
+    return entries

@@ -1,0 +1,106 @@
+"""One process that answers calls, and what is left to say when it dies."""
+
+import multiprocessing
+import multiprocessing.connection
+import multiprocessing.resource_tracker
+import os
+import signal
+import threading
+import traceback
+
+import cv2
+
+
+class Died(Exception):
+    """A process ended in the middle of a call; the message says how."""
+
+
+class Process:
+    """A process that runs one generator function after another."""
+
+    def __init__(self):
+        # Started anew, not forked: a fork of a process with threads (TensorFlow's,
+        # OpenCV's) can hang.
+        context = multiprocessing.get_context("spawn")
+        self._connection, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=[theirs], daemon=True)
+        # It undoes the mask below, where it is not yet running.
+        multiprocessing.resource_tracker.ensure_running()
+        # Ctrl-C goes to all processes of a terminal. This one ends the others, whose
+        # own tracebacks nobody wants to see; they inherit what is blocked here.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            self._process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        theirs.close()
+
+    def stream(self, function, *args):
+        """Yields what function(*args) yields there; its errors are raised here."""
+        self._exchange(self._connection.send, (function, args))
+        while True:
+            kind, value = self._exchange(self._connection.recv)
+            if kind == "end":
+                return
+            if kind == "error":
+                raise value
+            yield value
+
+    def _exchange(self, transfer, *message):
+        try:
+            return transfer(*message)
+        except (EOFError, OSError) as error:
+            self._process.join()
+            raise Died(_how(self._process.exitcode)) from error
+
+    def kill(self):
+        self._process.kill()
+
+    def end(self):
+        self._process.kill()
+        self._process.join()
+        self._connection.close()
+
+
+def _how(exitcode):
+    if exitcode is None:  # another thread was told of the end, in the same moment
+        return "for a reason unknown"
+    if exitcode >= 0:
+        return f"with exit code {exitcode}"
+    if -exitcode == signal.SIGKILL:
+        return "killed by SIGKILL (perhaps for want of memory)"
+    return f"killed by signal {-exitcode} ({signal.strsignal(-exitcode)})"
+
+
+def _serve(connection):
+    """What a process does: answers until it is killed or its parent ends."""
+    # One process a core is there already; more threads only get in their way.
+    cv2.setNumThreads(1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    while True:
+        try:
+            function, args = connection.recv()
+        except (EOFError, OSError):  # closed, or reset with an answer on the way
+            return
+        try:
+            for value in function(*args):
+                _answer(connection, "value", value)
+        except Exception as error:
+            # The traceback does not travel with it.
+            error.add_note("".join(traceback.format_exception(error)))
+            _answer(connection, "error", error)
+        else:
+            _answer(connection, "end", None)
+
+
+def _answer(connection, kind, value):
+    try:
+        connection.send((kind, value))
+    except OSError:  # the parent is no more
+        os._exit(1)
+
+
+def _end_with_parent():
+    # A process killed with SIGKILL cannot end its children, but this shows.
+    multiprocessing.connection.wait([multiprocessing.parent_process().sentinel])
+    os._exit(1)
