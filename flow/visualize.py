@@ -16,6 +16,9 @@ CORNER_COLORS = np.array(
     [[1, 0, 0], [1, 1, 0], [0, 1, 0], [0, 1, 1], [0, 0, 1], [1, 0, 1], [1, 0, 0]],
     np.float32,
 )
+# Speeds up to this percentile of all pixels are within the wheel: at the borders of a
+# frame TV-L1 is wild, and as a scale would leave the motion pale.
+PERCENTILE = 99.9
 # What is faster than the rim of the wheel is darkened, to be told from the rim.
 BEYOND = 0.75
 

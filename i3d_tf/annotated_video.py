@@ -1,20 +1,13 @@
 """A video with its flow beside it and the predicted classes below."""
 
-import fractions
-
-import av
 import numpy as np
-from av.video.reformatter import ColorRange, Colorspace
 
-from flow import files, visualize
+from flow import film, visualize
 from i3d_tf import figures
 
 TOP = 5
 MIN_HEIGHT = 240  # px; a clip of the networks is small on today's screens
 BAR, TRACK = "#9ecae1", "0.94"
-# H.264 plays everywhere; MPEG-4 part 2 is in each FFmpeg, whatever its licence.
-# Quality: visually almost lossless in both.
-CODECS = {"libx264": {"crf": "18"}, "mpeg4": {"qmin": "2", "qmax": "2"}}
 
 
 def annotate_video(path, rgb, flow, classes, scores, fps=25):
@@ -66,32 +59,16 @@ def annotate_video(path, rgb, flow, classes, scores, fps=25):
     page = np.full((top + len(panel) + top % 2, columns, 3), 255, np.uint8)
     page[top : top + len(panel)] = panel
 
-    codec = next(name for name in CODECS if name in av.codecs_available)
-    rate = fractions.Fraction(fps).limit_denominator(1001)
-    with (
-        files.written_aside(path) as aside,
-        # The index first: a browser then plays what it has not loaded whole.
-        av.open(
-            aside, "w", format="mp4", options={"movflags": "faststart"}
-        ) as container,
-    ):
-        stream = container.add_stream(codec, rate=rate, options=CODECS[codec])
-        stream.width, stream.height, stream.pix_fmt = columns, len(page), "yuv420p"
-        stream.codec_context.colorspace = Colorspace.ITU601
-        stream.codec_context.color_range = ColorRange.MPEG
+    def pages():
         for index in range(frames):
             views = [rgb[index]]
             if flow is not None:
                 views.append(visualize.flow_to_color(flow[index], max_flow))
             view = np.concatenate(views, axis=1).repeat(factor, 0).repeat(factor, 1)
             page[:top, : view.shape[1]] = view
-            frame = av.VideoFrame.from_ndarray(page, format="rgb24").reformat(
-                format="yuv420p",
-                dst_colorspace=Colorspace.ITU601,
-                dst_color_range=ColorRange.MPEG,
-            )
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
+            yield page
+
+    film.write_mp4(path, pages(), fps)
 
 
 def _panel(width, video_height, classes, scores, max_flow):

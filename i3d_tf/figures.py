@@ -11,12 +11,10 @@ from matplotlib import font_manager
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from flow import files
+from flow import files, visualize
 
 DPI = 150
-# Flow in px up to this percentile of all pixels is within the colour wheel: at the
-# borders of a frame TV-L1 is wild, and as a scale would leave the motion pale.
-FLOW_PERCENTILE = 99.9
+FLOW_PERCENTILE = visualize.PERCENTILE
 # The default font lacks Chinese, Japanese and Korean, in which classes may be named.
 CJK_FONTS = (
     "Noto Sans CJK JP",

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from matplotlib import colors
 
-from flow import visualize
+from flow import film, visualize
 from i3d_tf import annotated_video, pictures
 
 BAR = np.rint(255 * np.array(colors.to_rgb(annotated_video.BAR)))
@@ -29,12 +29,11 @@ def decode(path):
         return np.stack(frames), stream.average_rate, stream.codec_context.name
 
 
-@pytest.mark.parametrize("codec", annotated_video.CODECS)
+@pytest.mark.parametrize("codec", film.CODECS)
 def test_video_is_rgb_beside_flow(tmp_path, monkeypatch, codec):
     if codec not in av.codecs_available:
         pytest.skip(f"this PyAV has no {codec}")
-    options = annotated_video.CODECS[codec]
-    monkeypatch.setattr(annotated_video, "CODECS", {codec: options})
+    monkeypatch.setattr(film, "CODECS", {codec: film.CODECS[codec]})
     rgb, flow = clip(frames=7)
     path = tmp_path / "video.mp4"
     pictures.annotate_video(path, rgb, flow, ["a", "b"], [0.5, 0.25], fps=12.5)

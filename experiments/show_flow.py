@@ -1,0 +1,123 @@
+"""Shows the flow of a video in colours, beside it: a video, or a picture of one frame.
+
+    python -m experiments.show_flow --video clip.avi --output clip.mp4
+    python -m experiments.show_flow --video clip.avi --flow flow/clip.mkv --output a.png
+
+The suffix of --output is the format: .mp4, .gif or .png. Flow is computed if there is
+no flow video; extract_flow does that with all cores.
+"""
+
+import contextlib
+import itertools
+import pathlib
+import tempfile
+
+import tqdm
+from absl import flags
+
+from experiments import command
+from flow import side_by_side
+from flow.extract import Settings, write_flow
+from flow.flow_video import describe_flow_video
+from flow.tvl1 import ENGINES, video_flow
+from flow.video import SMALLER_SIDE, decode, read_video, resample
+
+_VIDEO = flags.DEFINE_string("video", None, "Video file.", required=True)
+_FLOW = flags.DEFINE_string("flow", None, "Its flow video; default: computed.")
+_OUTPUT = flags.DEFINE_string(
+    "output", None, "File ending in .mp4, .gif or .png.", required=True
+)
+_FRAME = flags.DEFINE_integer(
+    "frame", None, "Of a .png, counted from 1; default: the middle.", lower_bound=1
+)
+_MAX_FLOW = flags.DEFINE_float(
+    "max_flow",
+    None,
+    "px a frame at the rim of the colour wheel; default: of all but the fastest 0.1 % "
+    "of the pixels.",
+)
+_ENGINE = flags.DEFINE_enum("engine", Settings.engine, ENGINES, "TV-L1 implementation.")
+_SMALLER_SIDE = flags.DEFINE_integer(
+    "smaller_side",
+    SMALLER_SIDE,
+    "Smaller side in px at which flow is computed.",
+    lower_bound=16,
+)
+
+
+def main():
+    output = pathlib.Path(_OUTPUT.value)
+    suffixes = (*side_by_side.VIDEO_SUFFIXES, ".png")
+    if output.suffix.lower() not in suffixes:
+        raise ValueError(f"--output {output}: it must end in {', '.join(suffixes)}")
+    picture = output.suffix.lower() == ".png"
+    if _FLOW.value:
+        for flag in (_ENGINE, _SMALLER_SIDE):
+            if flag.present:
+                raise ValueError(f"--{flag.name} is for flow that is computed")
+    if _FRAME.value and not picture:
+        raise ValueError("--frame is for a .png")
+    if _MAX_FLOW.value is not None and not _MAX_FLOW.value > 0:
+        raise ValueError(f"--max_flow {_MAX_FLOW.value}: it must be above 0 px")
+    settings = Settings(_ENGINE.value, smaller_side=_SMALLER_SIDE.value)
+    if picture:
+        frame = show_frame(settings)
+        print(f"{output}: frame {frame} of {_VIDEO.value} and its flow")
+    else:
+        show_video(settings)
+        print(f"{output}: {_VIDEO.value} and its flow")
+
+
+def show_frame(settings):
+    """Writes the picture; returns the number of the frame."""
+    if _FLOW.value:
+        made = describe_flow_video(_FLOW.value)
+        fps, last = made["fps"], made["flow_frames"]
+    else:
+        fps = settings.fps
+        last = sum(1 for _ in resample(decode(_VIDEO.value), fps)) - 1
+    if not last:
+        raise ValueError(f"{_VIDEO.value}: has one frame at {fps} fps, so no flow")
+    frame = _FRAME.value or max(1, (last + 1) // 2)
+    if frame > last:
+        raise ValueError(
+            f"{_VIDEO.value}: has flow into frames 1 to {last} (of {fps} a second), "
+            f"none into {frame}"
+        )
+    if _FLOW.value:
+        pairs = side_by_side.read_pairs(_VIDEO.value, _FLOW.value)
+        image, flow = next(itertools.islice(pairs, frame - 1, None))
+    else:
+        frames = read_video(_VIDEO.value, smaller_side=settings.smaller_side)
+        two = list(itertools.islice(frames, frame - 1, frame + 1))
+        image, (flow,) = two[1], video_flow(two, settings.tvl1())
+    note = f"Frame {frame}, at {frame / fps:.2f} s"
+    side_by_side.write_picture(_OUTPUT.value, image, flow, _MAX_FLOW.value, note)
+    return frame
+
+
+def show_video(settings):
+    """Writes the video, with a flow video of its own if none was given."""
+    with contextlib.ExitStack() as stack:
+        flow = _FLOW.value
+        if not flow:
+            folder = stack.enter_context(tempfile.TemporaryDirectory())
+            flow = pathlib.Path(folder, "flow.mkv")
+            compute = _counted(
+                stack.enter_context(tqdm.tqdm(desc="flow", unit=" frames"))
+            )
+            write_flow(_VIDEO.value, flow, settings, {}, map_chunks=compute)
+        side_by_side.write_video(_OUTPUT.value, _VIDEO.value, flow, _MAX_FLOW.value)
+
+
+def _counted(bar):
+    def compute(function, chunks):
+        for codes in map(function, chunks):
+            bar.update(len(codes))
+            yield codes
+
+    return compute
+
+
+if __name__ == "__main__":
+    command.run(main)

@@ -1,0 +1,214 @@
+"""A video beside its flow in colours: a picture of one frame, or a video of all."""
+
+import functools
+import itertools
+import pathlib
+
+import cv2
+import numpy as np
+import tqdm
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from flow import code, files, film, visualize
+from flow.flow_video import describe_flow_video, read_flow_video
+from flow.video import VideoError, read_video
+
+VIDEO_SUFFIXES = (".mp4", ".gif")
+# px of a frame on the page: smaller ones are hard to see on today's screens, and not
+# all players show videos of more than 4096x2304 px.
+MIN_HEIGHT = 240
+MAX_HEIGHT, MAX_WIDTH = 1700, 2000
+# px and grey of what frames both: still flow is white as the page.
+BORDER, BORDER_GREY = 4, 208
+LEGEND_WIDTH = 400  # px that its words need at least
+SPEED_STEP = 0.01  # px
+
+
+def write_video(path, video, flow, max_flow=None):
+    """Writes an mp4 or GIF: the frames left, their flow right, the legend below.
+
+    It begins with the second frame, as nothing moves into the first. All flow has one
+    scale. Only one frame is held at a time.
+
+    Args:
+      path: the file to write; its suffix, .mp4 or .gif, is the format.
+      video: path of the video.
+      flow: path of its flow video; the video is read at its rate and size.
+      max_flow: speed in px at the rim of the legend. None takes `whole_scale`.
+
+    Raises:
+      ValueError: another suffix, or max_flow is not a positive number.
+      VideoError: one cannot be read, or they do not belong together.
+    """
+    suffix = pathlib.Path(path).suffix.lower()
+    if suffix not in VIDEO_SUFFIXES:
+        raise ValueError(
+            f"{path}: is to end in {' or '.join(VIDEO_SUFFIXES)}, which says the format"
+        )
+    made = describe_flow_video(flow)
+    if max_flow is None:
+        max_flow = whole_scale(flow)
+
+    def pages():
+        pairs = read_pairs(video, flow)
+        bar = tqdm.tqdm(pairs, "draw", made["flow_frames"], unit=" frames")
+        return draw_pages(bar, max_flow)
+
+    if suffix == ".gif":
+        film.write_gif(path, pages, made["fps"])
+    else:
+        film.write_mp4(path, pages(), made["fps"])
+
+
+def write_picture(path, image, flow, max_flow=None, note=""):
+    """Writes a PNG: a frame left, its flow right, the legend below.
+
+    Args:
+      path: the .png to write.
+      image: `[H, W, 3]` uint8 RGB.
+      flow: `[H, W, 2]` float in px, from the frame before to this one.
+      max_flow: speed in px at the rim of the legend. None takes that of the flow's
+        fastest pixels (`visualize.PERCENTILE`).
+      note: a few words for the legend, as which frame it is.
+
+    Raises ValueError for another suffix, as the values of flow or max_flow are wrong,
+    or where image and flow differ in size.
+    """
+    if pathlib.Path(path).suffix.lower() != ".png":
+        raise ValueError(f"{path}: is to end in .png")
+    if image.shape[:2] != flow.shape[:2]:
+        raise ValueError(
+            f"the frame is {list(image.shape[:2])} px, its flow {list(flow.shape[:2])}"
+        )
+    if max_flow is None:
+        max_flow = visualize.max_magnitude(flow, visualize.PERCENTILE)
+    (page,) = draw_pages([(image, flow)], max_flow, note)
+    with files.written_aside(path) as aside:
+        aside.write_bytes(cv2.imencode(".png", page[..., ::-1])[1])
+
+
+def read_pairs(video, flow):
+    """Yields (frame `[H, W, 3]` uint8 RGB, flow `[H, W, 2]` float32 px) of a video.
+
+    Frame k with the flow from frame k - 1 to it, k = 1 ... N - 1.
+
+    Args:
+      video: path of the video.
+      flow: path of its flow video.
+
+    Raises VideoError if one cannot be read, or they differ in size or length.
+    """
+    made = describe_flow_video(flow)
+    frames = read_video(video, fps=made["fps"], smaller_side=made["smaller_side"])
+    next(frames)
+    for image, codes in itertools.zip_longest(frames, read_flow_video(flow)):
+        if image is None or codes is None:
+            raise VideoError(
+                f"{video}: has {'fewer' if image is None else 'more'} frames than its "
+                f"flow video {flow}"
+            )
+        if image.shape[:2] != codes.shape[:2]:
+            raise VideoError(
+                f"{video}: frames are {list(image.shape[:2])} px, its flow video's "
+                f"{list(codes.shape[:2])}"
+            )
+        yield image, code.decode(codes)
+
+
+def whole_scale(flow):
+    """As `visualize.max_magnitude` of a whole flow video at `PERCENTILE`, float in px.
+
+    Reads it to the end, a frame at a time, and counts speeds to hundredths of a px.
+    """
+    counts = np.zeros(round(2 * code.BOUND / SPEED_STEP), np.int64)
+    for codes in read_flow_video(flow):
+        motion = code.decode(codes)
+        speed = np.hypot(motion[..., 0], motion[..., 1]).ravel()
+        steps = np.ceil(speed / SPEED_STEP).astype(np.int64)
+        counts += np.bincount(steps, minlength=len(counts))
+    share = np.cumsum(counts) / counts.sum()
+    rank = np.searchsorted(share, visualize.PERCENTILE / 100)
+    return max(1.0, float(rank * SPEED_STEP))
+
+
+def draw_pages(pairs, max_flow, note=""):
+    """Yields a page `[H, W, 3]` uint8 RGB, of even sides, for each (frame, flow).
+
+    All of `pairs` have one size. Small frames are enlarged by a whole factor, without
+    smoothing, and very large ones made smaller.
+    """
+    page = None
+    for image, flow in pairs:
+        if page is None:
+            height, width = size = _shown_size(*image.shape[:2])
+            views = np.s_[BORDER : BORDER + height, BORDER : BORDER + width]
+            both = np.full(
+                (height + 2 * BORDER, 2 * width + 3 * BORDER, 3), BORDER_GREY, np.uint8
+            )
+            legend = _legend(max(both.shape[1], LEGEND_WIDTH), height, max_flow, note)
+            page = _empty_page(len(both) + len(legend), legend.shape[1])
+            page[len(both) :][: len(legend), : legend.shape[1]] = legend
+            left = (legend.shape[1] - both.shape[1]) // 2
+        both[views] = _shown(image, size)
+        color = visualize.flow_to_color(flow, max_flow)
+        both[:, width + BORDER :][views] = _shown(color, size)
+        page[: len(both), left : left + both.shape[1]] = both
+        yield page
+
+
+def _shown_size(height, width):
+    if height < MIN_HEIGHT:
+        factor = -(-MIN_HEIGHT // height)
+        factor = max(1, min(factor, MAX_WIDTH // width))
+    else:
+        factor = 1
+    factor = min(factor, MAX_HEIGHT / height, MAX_WIDTH / width)
+    return max(1, round(height * factor)), max(1, round(width * factor))
+
+
+def _shown(image, size):
+    larger = size[0] >= image.shape[0]
+    method = cv2.INTER_NEAREST if larger else cv2.INTER_AREA
+    return cv2.resize(image, size[::-1], interpolation=method)
+
+
+def _empty_page(height, width):
+    """White, its sides made even: two pixels share a colour in most videos."""
+    return np.full((height + height % 2, width + width % 2, 3), 255, np.uint8)
+
+
+@functools.lru_cache(maxsize=4)
+def _legend(width, height, max_flow, note):
+    """The wheel and what it means, `[h, width, 3]` uint8, below frames of `height`."""
+    words = [
+        "Hue: direction since the frame before",
+        "Paler is slower, white stands still",
+        f"Rim of the wheel: {max_flow:.1f} px a frame",
+        "Darker than the rim: faster",
+    ]
+    if note:
+        words.insert(0, note)
+    scale = max(1.0, min(height / 320, width / 640))
+    margin, font = round(10 * scale), 12 * scale
+    line = 1.5 * font
+    size = round(len(words) * line)
+    tall = size + 2 * margin
+    # 72 dots per inch, so that points of the font are pixels; half a pixel more, as
+    # the canvas cuts its size to whole ones.
+    figure = Figure(((width + 0.5) / 72, (tall + 0.5) / 72), dpi=72, facecolor="white")
+    canvas = FigureCanvasAgg(figure)
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set_axis_off()
+    axes.imshow(
+        visualize.color_wheel(size),
+        extent=(margin, margin + size, margin + size, margin),
+        aspect="auto",
+    )
+    axes.set(xlim=(0, width), ylim=(tall, 0))
+    for row, text in enumerate(words):
+        # Capitals are 0.73 high: on a common baseline, whatever the descenders.
+        y = margin + (row + 0.5) * line + 0.365 * font
+        axes.text(2 * margin + size, y, text, va="baseline", fontsize=font)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3]
