@@ -1,4 +1,5 @@
-"""The same weights give the same logits under JAX and PyTorch as under TensorFlow.
+"""The same weights give the same logits under JAX and PyTorch as under TensorFlow, and
+the same frames the same flow.
 
 `make test-backends` installs these two, runs this file and leaves its result in
 tests/backends.json.
@@ -13,11 +14,14 @@ import subprocess
 import sys
 from importlib import metadata
 
+import cv2
 import keras
 import make_goldens
 import numpy as np
 import pytest
+from backend_answers import FLOW_PARAMETERS
 
+from flow.tvl1_graph import tvl1_flow
 from i3d_tf.inception import build_i3d
 from i3d_tf.streams import FLOW, RGB
 from i3d_tf.weights import load_released
@@ -25,6 +29,7 @@ from i3d_tf.weights import load_released
 pytestmark = pytest.mark.backends
 
 TOLERANCE = 1e-4
+FLOW_TOLERANCE = 1e-3  # px
 CHILD = pathlib.Path(__file__).with_name("backend_answers.py")
 
 
@@ -61,6 +66,13 @@ def files(tmp_path_factory):
         model.save(folder / f"{name}.keras")
         np.save(folder / f"{name}.npy", clip)
         logits[name] = model(clip, training=False).numpy()
+
+    noise = np.random.default_rng(0).normal(size=(48, 64))
+    smooth = cv2.GaussianBlur(noise, (0, 0), 1.5)
+    picture = np.rint(128 + 100 * smooth / np.abs(smooth).max()).astype(np.uint8)
+    moves = [(0, 0), (0, 2), (-1, 2)]
+    frames = np.stack([np.roll(picture, move, (0, 1)) for move in moves])
+    np.save(folder / "frames.npy", frames)
 
     for stream in (RGB, FLOW):
         model = make_goldens.network(stream, (64, 64), width=1)
@@ -102,6 +114,12 @@ def test_same_logits(backend, files, record, tmp_path):
     with np.load(tmp_path / "answers.npz") as file:
         got = dict(file)
     assert got.pop("backend") == backend
+
+    frames = np.load(folder / "frames.npy")
+    want = tvl1_flow(frames[:-1], frames[1:], **FLOW_PARAMETERS).numpy()
+    assert np.abs(want).mean() > 0.5
+    off = result["largest difference of flow, px"] = _difference(got.pop("flow"), want)
+    assert off <= FLOW_TOLERANCE
 
     differences = result["largest differences"] = {}
     for case in make_goldens.CASES:
