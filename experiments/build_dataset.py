@@ -3,8 +3,10 @@
     python -m experiments.build_dataset --dataset folder --videos mine/videos \
         --flow mine/flow --data_dir mine/data --name mine
 
-Leaves `<data_dir>/two_stream_<dataset>/<name or split>/<version>/` with the records
-and coverage.json: what was listed, used, and lost for which reason.
+Leaves `<data_dir>/two_stream_<dataset>/<name or split>/<version>/` with the records,
+coverage.json (how many videos of each split and class are listed, present and used,
+and for which reason the others are lost) and quarantine.csv (the lost as a table).
+i3d_tf/datasets/<dataset>/README.md says what to download and how it has to lie.
 """
 
 import pathlib
@@ -15,81 +17,156 @@ from absl import flags
 from experiments import command
 
 _DATASET = flags.DEFINE_enum(
-    "dataset", "folder", ["folder", "ucf101"], "Layout of the videos and lists."
+    "dataset",
+    "folder",
+    ["folder", "ucf101", "hmdb51", "kinetics", "volumes"],
+    "Layout of the videos and lists.",
 )
-_VIDEOS = flags.DEFINE_string("videos", None, "Folder of videos.", required=True)
-_FLOW = flags.DEFINE_string("flow", None, "Folder of flow videos.", required=True)
+_VIDEOS = flags.DEFINE_string(
+    "videos",
+    None,
+    "Folder of videos. volumes: folder of NIfTI files, or MedMNIST3D's .npz.",
+    required=True,
+)
+_FLOW = flags.DEFINE_string(
+    "flow", None, "Folder of flow videos, which all but volumes need."
+)
 _ANNOTATIONS = flags.DEFINE_string(
     "annotations",
     None,
-    "ucf101: folder of classInd.txt and the split lists. folder: optional CSV file "
-    "with path,label,split.",
+    "ucf101, hmdb51: folder of the official lists. kinetics: a CSV file, or a folder "
+    "of them. folder: optional CSV file with path,label,split[,start,end]. volumes: "
+    "the same without times.",
 )
 _SPLIT_NUMBER = flags.DEFINE_integer(
-    "split_number", 1, "ucf101: official split.", lower_bound=1, upper_bound=3
+    "split_number", 1, "ucf101, hmdb51: official split.", lower_bound=1, upper_bound=3
 )
 _TEST_GLOB = flags.DEFINE_string(
     "test_glob",
     None,
-    "folder: videos whose relative path fits are for testing, as '*_P2_*'; default: "
-    "every fifth of a class.",
+    "folder, volumes: what has a relative path that fits is for testing, as '*_P2_*'; "
+    "default: every fifth of a class.",
 )
 _NAME = flags.DEFINE_string(
-    "name", None, "folder: name of the data set; default: the videos' folder's."
+    "name",
+    None,
+    "Name of the data set. folder, volumes: default is that of --videos. kinetics: "
+    "k400, k600, k700 or k700_2020, or another name for a part of the classes.",
 )
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "TFDS folder.", required=True)
 _WORKERS = flags.DEFINE_integer(
     "workers", None, "Processes; default: the processors at hand.", lower_bound=1
 )
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Build again if it is there.")
+_STRICT = flags.DEFINE_bool(
+    "strict", False, "Make it an error if a listed video cannot be used."
+)
+
+# Those that only some data sets have, so that none is given in vain.
+_ONLY = (
+    (_NAME, ("folder", "kinetics", "volumes")),
+    (_TEST_GLOB, ("folder", "volumes")),
+    (_FLOW, ("folder", "ucf101", "hmdb51", "kinetics")),
+    (_SPLIT_NUMBER, ("ucf101", "hmdb51")),
+)
 
 
 def main():
-    from i3d_tf.datasets.two_stream import TwoStreamFolder, TwoStreamUcf101
-
-    for flag, dataset in (
-        (_NAME, "folder"),
-        (_TEST_GLOB, "folder"),
-        (_SPLIT_NUMBER, "ucf101"),
-    ):
-        if flag.present and dataset != _DATASET.value:
-            raise ValueError(f"--{flag.name} is for --dataset {dataset} alone")
-    places = {"data_dir": _DATA_DIR.value, "workers": _WORKERS.value}
-    if _DATASET.value == "ucf101":
-        if _ANNOTATIONS.value is None:
-            raise ValueError("--dataset ucf101 needs --annotations, the split lists")
-        builder = TwoStreamUcf101.of(
-            _VIDEOS.value,
-            _FLOW.value,
-            _ANNOTATIONS.value,
-            _SPLIT_NUMBER.value,
-            **places,
-        )
-    else:
-        name = _NAME.value or pathlib.Path(_VIDEOS.value).resolve().name
-        if not re.fullmatch(r"\w[\w-]*", name, re.ASCII):
+    dataset = _DATASET.value
+    for flag, datasets in _ONLY:
+        if flag.present and dataset not in datasets:
             raise ValueError(
-                f"name {name!r} of the data set: letters, digits, _ and - only; say "
-                "--name"
+                f"--{flag.name} is for --dataset {' or '.join(datasets)} alone"
             )
-        builder = TwoStreamFolder.of(
-            _VIDEOS.value,
-            _FLOW.value,
-            _ANNOTATIONS.value,
-            name=name,
-            test_glob=_TEST_GLOB.value,
-            **places,
-        )
+    if _ANNOTATIONS.value is None and dataset not in ("folder", "volumes"):
+        raise ValueError(f"--dataset {dataset} needs --annotations, the lists")
+    if not _FLOW.value and dataset != "volumes":
+        raise ValueError(f"--dataset {dataset} needs --flow, of extract_flow")
+    builder = _BUILDERS[dataset](
+        data_dir=_DATA_DIR.value,
+        workers=_WORKERS.value,
+        strict=_STRICT.value,
+    )
     coverage = builder.build(overwrite=_OVERWRITE.value)
     if coverage is None:
         print(f"{builder.data_dir}: was there already (--overwrite builds it again)")
         return
+
+    from i3d_tf.datasets.coverage import describe, total
+
     for split, labels in coverage.items():
-        listed, used = (
-            sum(counts[key] for counts in labels.values()) for key in ("listed", "used")
-        )
-        print(f"{split}: {used} of {listed} listed videos, {len(labels)} classes")
+        print(f"{split}: {describe(total(labels))}")
     print(f"{builder.data_dir}: data set {builder.name}/{builder.builder_config.name}")
+
+
+# Flags are checked before these are called: to import TFDS takes seconds.
+
+
+def _ucf101(**options):
+    from i3d_tf.datasets.ucf101.builder import TwoStreamUcf101
+
+    return TwoStreamUcf101.of(*_sources(), _SPLIT_NUMBER.value, **options)
+
+
+def _hmdb51(**options):
+    from i3d_tf.datasets.hmdb51.builder import TwoStreamHmdb51
+
+    return TwoStreamHmdb51.of(*_sources(), _SPLIT_NUMBER.value, **options)
+
+
+def _kinetics(**options):
+    if _NAME.value is None:
+        raise ValueError("--dataset kinetics needs --name, as k400")
+    name = _checked_name(_NAME.value)
+
+    from i3d_tf.datasets.kinetics.builder import TwoStreamKinetics
+
+    return TwoStreamKinetics.of(*_sources(), name=name, **options)
+
+
+def _folder(**options):
+    name = _checked_name(_NAME.value or pathlib.Path(_VIDEOS.value).resolve().name)
+
+    from i3d_tf.datasets.folder.builder import TwoStreamFolder
+
+    return TwoStreamFolder.of(
+        *_sources(), name=name, test_glob=_TEST_GLOB.value, **options
+    )
+
+
+def _volumes(**options):
+    name = _checked_name(_NAME.value or pathlib.Path(_VIDEOS.value).resolve().stem)
+
+    from i3d_tf.datasets.volumes.builder import TwoStreamVolumes
+
+    return TwoStreamVolumes.of(
+        _VIDEOS.value,
+        _ANNOTATIONS.value,
+        name=name,
+        test_glob=_TEST_GLOB.value,
+        **options,
+    )
+
+
+def _sources():
+    return _VIDEOS.value, _FLOW.value, _ANNOTATIONS.value
+
+
+def _checked_name(name):
+    if not re.fullmatch(r"\w[\w-]*", name, re.ASCII):
+        raise ValueError(
+            f"name {name!r} of the data set: letters, digits, _ and - only; say --name"
+        )
+    return name
+
+
+_BUILDERS = {
+    "ucf101": _ucf101,
+    "hmdb51": _hmdb51,
+    "kinetics": _kinetics,
+    "folder": _folder,
+    "volumes": _volumes,
+}
 
 
 if __name__ == "__main__":

@@ -3,11 +3,12 @@
     python -m experiments.evaluate --workdir runs/demo --data_dir data
 
 Streams that were trained apart are fused from several workdirs:
-`--workdir runs/rgb --workdir runs/flow`. Leaves results.json, scores.npz (labels and
-logits of every video) and a confusion matrix for each stream in --output.
+`--workdir runs/rgb --workdir runs/flow`. Leaves results.json (with how many of the
+listed videos the accuracy is of), scores.npz (labels and logits of every video) and a
+confusion matrix for each stream in --output.
 """
 
-import json
+import dataclasses
 import pathlib
 
 from absl import flags
@@ -35,6 +36,7 @@ def main():
     from i3d_tf import evaluation, pictures, pipeline
     from i3d_tf.checkpoints import load_workdirs
     from i3d_tf.datasets import open_dataset
+    from i3d_tf.datasets.coverage import describe, read_coverage, total
     from i3d_tf.fast import for_inference
     from i3d_tf.streams import STREAMS
 
@@ -46,8 +48,8 @@ def main():
             f"{_WORKDIR.value[0]}: was trained on {len(labels)} classes, "
             f"{builder.info.full_name} has {len(names)}, or other names"
         )
-    pipeline.check_fits(builder, config.data)
     split = _SPLIT.value or config.data.test_split
+    pipeline.check_fits(builder, dataclasses.replace(config.data, test_split=split))
     scores = evaluation.score(
         {name: for_inference(model) for name, model in models.items()},
         pipeline.eval_batches(
@@ -60,12 +62,16 @@ def main():
     )
     accuracies = evaluation.accuracies(scores)
     output = pathlib.Path(_OUTPUT.value or f"{_WORKDIR.value[0]}/evaluation")
+    coverage = read_coverage(builder.data_dir)
+    # Data sets before 1.1.0 did not count which listed files are present.
+    counted = coverage is not None and builder.version >= "1.1.0"
+    totals = total(coverage[split]) if counted else None
     results = {
         "dataset": config.data.dataset,
         "split": split,
         "protocol": _PROTOCOL.value,
         "videos": len(scores.ids),
-        "coverage": _coverage(pathlib.Path(builder.data_dir), split),
+        "coverage": totals,
         **accuracies,
     }
     write_json(output / "results.json", results)
@@ -86,17 +92,8 @@ def main():
         )
     for name, values in accuracies.items():
         print(f"{name:6} top-1 {values['top1']:6.1%}  top-5 {values['top5']:6.1%}")
-    print(f"{output}: results of {len(scores.ids)} videos, {results['coverage']}")
-
-
-def _coverage(data_dir, split):
-    """How many videos of a split were listed and used when the data set was built."""
-    path = data_dir / "coverage.json"
-    if not path.is_file():
-        return "coverage not recorded"
-    counts = json.loads(path.read_text("utf-8"))[split].values()
-    used, listed = (sum(count[key] for count in counts) for key in ("used", "listed"))
-    return f"{used} of {listed} listed used"
+    print(f"of {split}: {describe(totals) if totals else 'coverage not recorded'}")
+    print(f"{output}: results of {len(scores.ids)} videos")
 
 
 if __name__ == "__main__":

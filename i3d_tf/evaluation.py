@@ -27,6 +27,9 @@ def score(models, batches):
     Args:
       models: {stream name: network}.
       batches: dataset of (inputs, one-hot labels, ids).
+
+    Raises:
+      ValueError: no videos, or one without a label.
     """
 
     @tf.function(reduce_retracing=True)
@@ -37,6 +40,13 @@ def score(models, batches):
 
     ids, labels, logits = [], [], {name: [] for name in models}
     for inputs, one_hot, batch_ids in tqdm.tqdm(batches, "evaluation", unit="batch"):
+        # The one-hot row of no label has no one, and would pass as the first class.
+        unlabelled = batch_ids.numpy()[~np.any(one_hot, -1)]
+        if len(unlabelled):
+            raise ValueError(
+                f"{unlabelled[0].decode()}: has no label; the accuracy of a split "
+                "whose labels are not published cannot be known"
+            )
         for name, value in forward(inputs).items():
             logits[name].append(value.numpy())
         labels.append(np.argmax(one_hot, -1))

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pathlib
 import shutil
 import subprocess
 import sys
@@ -10,45 +11,20 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
+import tiny_datasets
+from tiny_datasets import HEIGHT, WIDTH, decode_frames, flow_codes, source_frames
 
-from flow import code
-from flow.flow_video import write_flow_video
-from flow.video import VideoError
-from i3d_tf.datasets import open_dataset
-from i3d_tf.datasets.frames import encode_pair
-from i3d_tf.datasets.two_stream import TwoStreamFolder, TwoStreamUcf101
-
-HEIGHT, WIDTH = 24, 32
-
-
-def source_frames(count, seed):
-    """`[T, H, W, 3]` uint8: frame k is grey of 20 k + seed."""
-    grey = (20 * np.arange(count) + seed).astype(np.uint8)[:, None, None, None]
-    return np.broadcast_to(grey, (count, HEIGHT, WIDTH, 3))
-
-
-def flow_codes(count, seed):
-    """`[T - 1, H, W, 2]` uint8: noise, the hardest for JPEG, in both planes."""
-    rng = np.random.default_rng(seed)
-    return rng.integers(1, 256, (count - 1, HEIGHT, WIDTH, 2), np.uint8)
-
-
-def write_flow(path, codes, *, fps=25, smaller_side=HEIGHT):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    description = {"fps": fps, "smaller_side": smaller_side}
-    with write_flow_video(path, fps=fps, description=description) as add:
-        for frame in codes:
-            add(code.decode(frame))
-    return path
+from i3d_tf import pipeline
+from i3d_tf.config import Data
+from i3d_tf.datasets import open_dataset, shards
+from i3d_tf.datasets import pairs as pairs_module
+from i3d_tf.datasets.folder.builder import TwoStreamFolder
 
 
 @pytest.fixture
 def pairs(tmp_path, write_video):
     """Two classes of two videos; the second of each is for testing."""
-    for seed, name in enumerate(["jump/a", "jump/b", "wave/a", "wave/b"]):
-        count = 4 + seed
-        write_video(tmp_path / f"videos/{name}.avi", source_frames(count, seed))
-        write_flow(tmp_path / f"flow/{name}.mkv", flow_codes(count, seed))
+    tiny_datasets.folder(tmp_path, write_video)
     return tmp_path
 
 
@@ -71,15 +47,9 @@ def records(builder, split):
     return {record["id"].decode(): record for record in tfds.as_numpy(dataset)}
 
 
-def decode_frames(images):
-    # The default, INTEGER_FAST, is several codes off.
-    accurate = {"dct_method": "INTEGER_ACCURATE"}
-    return np.stack([tf.io.decode_jpeg(i, **accurate) for i in images]).astype(int)
-
-
 def test_records_are_the_frames(pairs):
     coverage = folder_builder(pairs).build()
-    counts = {"listed": 1, "used": 1, "lost": []}
+    counts = {"listed": 1, "present": 1, "used": 1, "lost": []}
     assert coverage == {
         "train": {"jump": counts, "wave": counts},
         "test": {"jump": counts, "wave": counts},
@@ -95,6 +65,11 @@ def test_records_are_the_frames(pairs):
         assert record["label"] == seed // 2
         assert (record["height"], record["width"]) == (HEIGHT, WIDTH)
         assert record["fps"] == 25
+        assert record["source"].decode() == f"{name}.avi"
+        times = np.float32([0, count / 25])
+        np.testing.assert_array_equal([record["start"], record["end"]], times)
+        tags = json.loads(record["flow_metadata"])
+        assert (tags["flow_frames"], tags["smaller_side"]) == (count - 1, HEIGHT)
         # RGB begins with frame 1; neighbours are 20 grey values apart.
         source = source_frames(count, seed)[1:].astype(int)
         rgb = decode_frames(record["rgb"])
@@ -129,97 +104,6 @@ def test_features_decode_to_the_shapes_of_the_frames(pairs):
     assert record["flow"].shape == (6, 2 * HEIGHT, WIDTH, 1)
     source = source_frames(7, 3)[1:].astype(int)
     assert np.abs(record["rgb"] - source).max() <= 2
-
-
-def test_colours_are_rgb(tmp_path, write_video):
-    frames = np.full((2, HEIGHT, WIDTH, 3), (200, 100, 30), np.uint8)
-    video = write_video(tmp_path / "a.avi", frames)
-    flow = write_flow(tmp_path / "a.mkv", flow_codes(2, 0))
-    (image,) = encode_pair(video, flow)["rgb"]
-    decoded = decode_frames([image])
-    assert np.abs(decoded - (200, 100, 30)).max() <= 2
-
-
-def test_the_video_is_read_as_the_tags_of_its_flow_say(tmp_path, write_video):
-    # 50 fps at 24 px; the flow was made at 10 fps and 12 px.
-    video = write_video(tmp_path / "a.avi", source_frames(11, 0), fps=50)
-    codes = flow_codes(2, 0)[:, ::2, ::2]
-    flow = write_flow(tmp_path / "a.mkv", codes, fps=10, smaller_side=12)
-    pair = encode_pair(video, flow)
-    assert (pair["height"], pair["width"], pair["fps"]) == (12, 16, 10)
-    # 0.22 s are 2 images; the second, at 0.1 s, is frame 5.
-    (image,) = pair["rgb"]
-    assert np.abs(decode_frames([image]) - 100).max() <= 1
-
-
-@pytest.mark.parametrize(
-    ("frames", "flow_frames", "word"),
-    [(5, 3, "more"), (5, 5, "fewer"), (1, 3, "fewer")],
-)
-def test_other_lengths_are_refused(tmp_path, write_video, frames, flow_frames, word):
-    video = write_video(tmp_path / "a.avi", source_frames(frames, 0))
-    flow = write_flow(tmp_path / "a.mkv", flow_codes(flow_frames + 1, 0))
-    message = f"a.avi: has {word} frames than its flow video .*a.mkv"
-    with pytest.raises(VideoError, match=message):
-        encode_pair(video, flow)
-
-
-def test_what_cannot_be_used_is_in_the_coverage(pairs, write_video):
-    """Six of the training videos of `wave`, each unusable for another reason."""
-    videos, flow = pairs / "videos", pairs / "flow"
-    for seed, name in enumerate(("other", "flowless", "long", "small", "plain"), 10):
-        write_video(videos / f"wave/{name}.avi", source_frames(4, seed))
-        write_flow(flow / f"wave/{name}.mkv", flow_codes(4, seed))
-    (flow / "wave/flowless.mkv").unlink()
-    write_video(videos / "wave/long.avi", source_frames(6, 0))
-    write_video(videos / "wave/small.avi", np.zeros((4, HEIGHT, 40, 3), np.uint8))
-    shutil.copy(videos / "wave/plain.avi", flow / "wave/plain.mkv")
-    (videos / "wave/text.avi").write_text("this is no video")
-    write_flow(flow / "wave/text.mkv", flow_codes(4, 0))
-    lists = pairs / "lists.csv"
-    lines = ["path,label,split", "jump/a.avi,jump,train", "jump/b.avi,jump,test"]
-    lines += ["wave/a.avi,wave,train", "wave/b.avi,wave,test", "wave/no.avi,wave,train"]
-    lines += [f"wave/{name}.avi,wave,train" for name in ("other", "flowless", "long")]
-    lines += [f"wave/{name}.avi,wave,train" for name in ("small", "plain", "text")]
-    lists.write_text("\n".join(lines))
-    builder = folder_builder(pairs, annotations=lists)
-    coverage = builder.build()
-    path = pairs / "data/two_stream_folder/mine/1.0.0/coverage.json"
-    assert json.loads(path.read_text("utf-8")) == coverage
-    used = {"listed": 1, "used": 1, "lost": []}
-    assert coverage["test"] == {"jump": used, "wave": used}
-    assert coverage["train"]["jump"] == used
-    wave = coverage["train"]["wave"]
-    assert (wave["listed"], wave["used"]) == (8, 2)
-    reasons = {lost["video"]: lost["reason"] for lost in wave["lost"]}
-    begins = {
-        "wave/no.avi": f"{videos}/wave/no.avi: is missing",
-        "wave/flowless.avi": f"{flow}/wave/flowless.mkv: is missing",
-        "wave/long.avi": f"{videos}/wave/long.avi: has more frames than its flow",
-        "wave/small.avi": f"{videos}/wave/small.avi: frames are [24, 40] px, its flow "
-        "video's [24, 32]",
-        "wave/plain.avi": f"{flow}/wave/plain.mkv: not a flow video",
-        "wave/text.avi": f"{videos}/wave/text.avi: cannot be decoded",
-    }
-    assert set(reasons) == set(begins)
-    for video, begin in begins.items():
-        assert reasons[video].startswith(begin)
-    builder = open_dataset(pairs / "data", "two_stream_folder/mine")
-    assert set(records(builder, "train")) == {
-        "jump/a.avi",
-        "wave/a.avi",
-        "wave/other.avi",
-    }
-
-
-def test_no_usable_video_of_a_split_is_an_error(pairs):
-    for name in ("jump", "wave"):
-        (pairs / f"flow/{name}/b.mkv").unlink()
-    message = "no video of split 'test' can be used; .*b.mkv: is missing"
-    with pytest.raises(ValueError, match=message):
-        folder_builder(pairs).build()
-    with pytest.raises(ValueError, match="no data set"):
-        open_dataset(pairs / "data", "two_stream_folder/mine")
 
 
 def test_a_missing_folder_of_flow_is_an_error(pairs):
@@ -257,35 +141,117 @@ def test_another_listing_is_not_taken_for_the_one_that_was_built(pairs, write_vi
     assert sorted(os.listdir(builder.data_dir)) == records_before
 
 
-def test_ucf101(tmp_path, write_video):
-    lists = tmp_path / "lists"
-    lists.mkdir()
-    # classInd's order, not that of the names.
-    (lists / "classInd.txt").write_text("1 HammerThrow\n2 Hammering\n")
-    train, test = [], []
-    for label, name in enumerate(["HammerThrow", "Hammering"], 1):
-        for seed, group in enumerate(("g01", "g08"), 2 * label):
-            path = f"{name}/v_{name}_{group}_c01"
-            write_video(tmp_path / f"videos/{path}.avi", source_frames(3, seed))
-            write_flow(tmp_path / f"flow/{path}.mkv", flow_codes(3, seed))
-            (test if group == "g01" else train).append(f"{path}.avi")
-    (lists / "trainlist03.txt").write_text("\n".join(train))
-    (lists / "testlist03.txt").write_text("\n".join(test))
-    TwoStreamUcf101.of(
-        tmp_path / "videos",
-        tmp_path / "flow",
-        lists,
-        3,
-        data_dir=tmp_path / "data",
-        workers=1,
-    ).build()
-    builder = open_dataset(tmp_path / "data", "two_stream_ucf101/split_3")
-    assert builder.info.features["label"].names == ["HammerThrow", "Hammering"]
-    labels = {name: record["label"] for name, record in records(builder, "all").items()}
-    assert labels == {video: 0 for video in (train[0], test[0])} | {
-        video: 1 for video in (train[1], test[1])
+def test_a_build_that_breaks_off_leaves_nothing(pairs, monkeypatch):
+    def break_off(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pairs_module, "encode_pair", break_off)
+        with pytest.raises(KeyboardInterrupt):
+            folder_builder(pairs).build()
+    assert os.listdir(pairs / "data/two_stream_folder/mine") == []
+
+
+def test_a_data_set_is_kept_until_its_successor_is_whole(pairs, monkeypatch):
+    builder = folder_builder(pairs)
+    builder.build()
+    built = pathlib.Path(builder.data_dir)
+    before = {path.name: path.read_bytes() for path in built.iterdir()}
+    (pairs / "flow/jump/b.mkv").unlink()
+    (pairs / "flow/wave/b.mkv").unlink()
+    with pytest.raises(ValueError, match="no video of split 'test' can be used"):
+        folder_builder(pairs).build(overwrite=True)
+    assert {path.name: path.read_bytes() for path in built.iterdir()} == before
+    assert os.listdir(built.parent) == [built.name]
+    # The process was killed while it built: before the new name, and after it.
+    replaced = built.with_name(f".{built.name}.replaced")
+    built.rename(replaced)
+    assert folder_builder(pairs).build() is None
+    assert os.listdir(built.parent) == [built.name]
+    shutil.copytree(built, replaced)
+    (replaced / "coverage.json").write_text("old")
+    assert folder_builder(pairs).build() is None
+    assert {path.name: path.read_bytes() for path in built.iterdir()} == before
+    assert os.listdir(built.parent) == [built.name]
+
+
+def test_labels_may_change_when_it_is_built_again(pairs):
+    folder_builder(pairs).build()
+    for kind in ("videos", "flow"):
+        (pairs / kind / "jump").rename(pairs / kind / "zoom")
+    folder_builder(pairs).build(overwrite=True)
+    builder = open_dataset(pairs / "data", "two_stream_folder/mine")
+    assert builder.info.features["label"].names == ["wave", "zoom"]
+    labels = {id_: record["label"] for id_, record in records(builder, "test").items()}
+    assert labels == {"wave/b.avi": 0, "zoom/b.avi": 1}
+
+
+def test_shards_hold_100_to_200_megabytes():
+    sharding = shards.BuildConfig().get_shard_config()
+    for videos in [*range(25, 200), *np.geomspace(200, 700_000, 100).astype(int)]:
+        size = 4_000_000 * int(videos)
+        assert 100e6 <= size / sharding.get_number_shards(size, int(videos)) <= 200e6
+    assert sharding.get_number_shards(99_000_000, 20) == 1
+    # A shard needs a record.
+    assert sharding.get_number_shards(900_000_000, 2) == 2
+
+
+def test_the_sizes_of_shards_are_used(pairs, monkeypatch):
+    # Each record has about 15 KB.
+    monkeypatch.setattr(shards, "MIN_BYTES", 10_000)
+    monkeypatch.setattr(shards, "MAX_BYTES", 20_000)
+    folder_builder(pairs).build()
+    builder = open_dataset(pairs / "data", "two_stream_folder/mine")
+    assert builder.info.splits["train"].num_shards == 2
+
+
+def test_names_in_other_alphabets(tmp_path, write_video):
+    names = ["Tür auf/ä 1", "Tür auf/2", "手を振る/1", "手を振る/2"]
+    for seed, name in enumerate(names):
+        tiny_datasets.write_pair(tmp_path, f"{name}.avi", write_video, seed=seed)
+    folder_builder(tmp_path, test_glob="*/2.avi").build()
+    builder = open_dataset(tmp_path / "data", "two_stream_folder/mine")
+    assert builder.info.features["label"].names == ["Tür auf", "手を振る"]
+    labels = {id_: record["label"] for id_, record in records(builder, "all").items()}
+    assert labels == {
+        "Tür auf/ä 1.avi": 0,
+        "Tür auf/2.avi": 0,
+        "手を振る/1.avi": 1,
+        "手を振る/2.avi": 1,
     }
-    assert set(records(builder, "test")) == set(test)
+
+
+def test_parts_of_one_video_are_records_of_their_own(tmp_path, write_video):
+    tiny_datasets.write_pair(tmp_path, "long.avi", write_video, frames=12)
+    lines = ["path,label,split,start,end", "long.avi,a,train,0,0.2"]
+    lines += ["long.avi,b,train,0.2,0.32", "long.avi,b,test,0.32,0.48"]
+    lists = tiny_datasets.write_lines(tmp_path / "lists.csv", lines)
+    folder_builder(tmp_path, annotations=lists).build()
+    builder = open_dataset(tmp_path / "data", "two_stream_folder/mine")
+    found = {
+        id_: (record["label"], record["source"], len(record["rgb"]))
+        for id_, record in records(builder, "all").items()
+    }
+    assert found == {
+        "long.avi#t=0,0.2": (0, b"long.avi", 4),
+        "long.avi#t=0.2,0.32": (1, b"long.avi", 3),
+        "long.avi#t=0.32,0.48": (1, b"long.avi", 4),
+    }
+
+
+def test_videos_without_a_label_have_minus_one(pairs):
+    lines = ["path,label,split", "jump/a.avi,x,train", "wave/a.avi,y,train"]
+    lines += ["jump/b.avi,,test", "wave/b.avi,,test"]
+    lists = tiny_datasets.write_lines(pairs / "lists.csv", lines)
+    coverage = folder_builder(pairs, annotations=lists).build()
+    counts = {"listed": 2, "present": 2, "used": 2, "lost": []}
+    assert coverage["test"] == {"(no label)": counts}
+    assert folder_builder(pairs, annotations=lists).build() is None
+    builder = open_dataset(pairs / "data", "two_stream_folder/mine")
+    assert {record["label"] for record in records(builder, "test").values()} == {-1}
+    data = Data("two_stream_folder/mine", num_frames=9, size=32, smaller_side=32)
+    with pytest.raises(ValueError, match="the videos of split 'test' have no labels"):
+        pipeline.check_fits(builder, data)
 
 
 def test_unknown_data_sets_are_refused_with_what_is_there(pairs):
@@ -303,10 +269,11 @@ def test_unknown_data_sets_are_refused_with_what_is_there(pairs):
 def test_the_newest_version_is_opened(pairs):
     folder_builder(pairs).build()
     folder = pairs / "data/two_stream_folder/mine"
+    built = str(TwoStreamFolder.VERSION)
     for version in ("0.9.0", "1.10.0", "1.9.0"):
-        shutil.copytree(folder / "1.0.0", folder / version)
+        shutil.copytree(folder / built, folder / version)
         info = folder / version / "dataset_info.json"
-        info.write_text(info.read_text().replace("1.0.0", version))
+        info.write_text(info.read_text().replace(built, version))
     builder = open_dataset(pairs / "data", "two_stream_folder/mine")
     assert str(builder.version) == "1.10.0"
 
@@ -325,14 +292,38 @@ def test_command(pairs):
     flags += [f"--data_dir={pairs / 'data'}", "--name=mine", "--workers=1"]
     run = command(*flags)
     assert run.returncode == 0, run.stderr
-    made = pairs / "data/two_stream_folder/mine/1.0.0"
+    made = pairs / "data/two_stream_folder/mine/1.1.0"
     assert run.stdout.splitlines()[-3:] == [
-        "train: 1 of 2 listed videos, 2 classes",
-        "test: 2 of 2 listed videos, 2 classes",
+        "train: 1 of 2 listed videos used (2 present), 2 classes; no video of wave",
+        "test: 2 of 2 listed videos used (2 present), 2 classes",
         f"{made}: data set two_stream_folder/mine",
     ]
-    run = command("--name=no/name", *flags[:3])
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--name=no/name"], "name 'no/name' of the data set: letters, digits"),
+        (["--videos=x/a b"], "name 'a b' of the data set: letters, digits"),
+        (
+            ["--split_number=1"],
+            "--split_number is for --dataset ucf101 or",
+        ),
+        (
+            ["--dataset=hmdb51", "--name=x"],
+            "--name is for --dataset folder or",
+        ),
+        (["--dataset=ucf101"], "--dataset ucf101 needs --annotations, the lists"),
+        (["--dataset=kinetics", "--annotations=x"], "--dataset kinetics needs --name"),
+        (["--flow="], "--dataset folder needs --flow, of extract_flow"),
+        (
+            ["--dataset=volumes"],
+            "--flow is for --dataset folder or ucf101",
+        ),
+    ],
+)
+def test_flags_that_do_not_fit_are_refused(flags, message):
+    run = command("--videos=x", "--flow=x", "--data_dir=x", *flags)
     assert run.returncode == 1
-    (error,) = (line for line in run.stderr.splitlines() if line.startswith("error:"))
-    assert error.startswith("error: name 'no/name' of the data set: letters, digits")
+    assert run.stderr.startswith(f"error: {message}")
     assert "Traceback" not in run.stderr

@@ -120,3 +120,12 @@ def test_score_runs_the_streams_it_is_given():
 def test_nothing_to_score_is_an_error():
     with pytest.raises(ValueError, match="no videos to evaluate"):
         evaluation.score({"rgb": _network(1.0, [])}, _batches(0, batch_size=2))
+
+
+def test_videos_without_a_label_are_refused():
+    def unlabel(inputs, labels, ids):
+        return inputs, tf.where(ids[:, None] == b"v3", 0.0, labels), ids
+
+    batches = _batches(5, batch_size=2).map(unlabel)
+    with pytest.raises(ValueError, match="^v3: has no label; the accuracy of a split"):
+        evaluation.score({"rgb": _network(1.0, [])}, batches)

@@ -2,9 +2,10 @@
 
 import numpy as np
 
+from flow import code
 from flow.flow_video import write_flow_video
 from i3d_tf.config import Config, Data, StreamTraining
-from i3d_tf.datasets.two_stream import TwoStreamFolder
+from i3d_tf.datasets.folder.builder import TwoStreamFolder
 from i3d_tf.inception import build_two_stream
 
 HEIGHT, WIDTH = 40, 56
@@ -22,13 +23,12 @@ def build(folder, write_video, videos_per_class=4, frames=12):
             path = folder / "videos" / label / f"v{number}.mkv"
             path.parent.mkdir(parents=True, exist_ok=True)
             write_video(path, rgb_frames(number, frames), fps=25)
-            with write_flow_video(
+            write_flow_video(
                 folder / "flow" / label / f"v{number}.mkv",
+                [code.encode(flow_field(number, k)) for k in range(1, frames)],
                 fps=25,
-                description={"fps": 25, "smaller_side": HEIGHT},
-            ) as add:
-                for k in range(1, frames):
-                    add(flow_field(number, k))
+                description={"smaller_side": HEIGHT},
+            )
     builder = TwoStreamFolder.of(
         folder / "videos",
         folder / "flow",

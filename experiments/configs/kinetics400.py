@@ -6,9 +6,8 @@ Expected top-1 / top-5 on the validation set, whole videos: RGB 68.4 / 88.0, flo
 61.5 / 83.4, both 71.6 / 90.0 (with ImageNet pretraining 71.1, 63.4, 74.2).
 
 Hardware: a batch of 384 clips of 64 frames at 224x224 px wants 64 GPUs or a TPU
-slice. Not run here. The data set is a folder of clips with a CSV file
-`path,label,split` (build_dataset --annotations), whose split for evaluation is named
-test.
+slice. Not run here. The data set is that of `build_dataset --dataset kinetics --name
+k400`; it is evaluated on the validation set, as the test set's labels are not used.
 
     python -m experiments.train --config experiments/configs/kinetics400.py \
         --workdir runs/kinetics_rgb --data_dir data --set flow=None --strategy mirrored
@@ -27,7 +26,7 @@ new classifier. Added to the commands above:
 from i3d_tf.config import Config, Data, StreamTraining
 
 CONFIG = Config(
-    data=Data(dataset="two_stream_folder/kinetics400"),
+    data=Data(dataset="two_stream_kinetics/k400", test_split="val"),
     rgb=StreamTraining(
         steps=115_000,
         learning_rates=(1e-1, 1e-2, 1e-3),

@@ -1,12 +1,14 @@
 """One video and its flow video -> the aligned, encoded frames of a record."""
 
 import itertools
+import json
 
 import cv2
 import numpy as np
 
 from flow.flow_video import describe_flow_video, read_flow_video
 from flow.video import VideoError, read_video
+from i3d_tf.datasets.pairing import check_source, part_of, within
 
 RGB_QUALITY = 90
 # At 100 a code decoded with INTEGER_ACCURATE is at most 1 (0.16 px) off (5 and more
@@ -15,26 +17,35 @@ RGB_QUALITY = 90
 FLOW_QUALITY = 100
 
 
-def encode_pair(source, flow):
+def encode_pair(source, flow, *, start=None, end=None, maybe_cut=False):
     """Pairs RGB frame k with the flow from frame k - 1 to k, k = 1 ... N - 1.
+
+    Of a part of the video the frames are those with start <= k / fps < end.
 
     Args:
       source: path of the video.
       flow: path of its flow video; its tags say at which rate and size the video
         is to be read.
+      start, end: the part in seconds, or None for all of it.
+      maybe_cut: see `part_of`.
 
     Returns:
       {"rgb": [N - 1] JPEG bytes of [H, W, 3], "flow": [N - 1] JPEG bytes of grey
-      [2 * H, W], u above v, "height": H, "width": W, "fps": frames per second}.
+      [2 * H, W], u above v, "height": H, "width": W, "fps": frames per second,
+      "start", "end": seconds of the video, "flow_metadata": the tags as JSON}.
 
     Raises:
-      VideoError: if either cannot be read, or they differ in size or length.
+      VideoError: if either cannot be read, they differ in size, length or source, or
+        the part has no pair.
     """
     made = describe_flow_video(flow)
+    check_source(source, made)
+    start, end = part_of(source, made["duration"], start, end, maybe_cut)
     frames = read_video(source, fps=made["fps"], smaller_side=made["smaller_side"])
     next(frames)  # Nothing moves into the first frame: it has no flow.
     rgb, codes = [], []
-    for image, code in itertools.zip_longest(frames, read_flow_video(flow)):
+    pairs = itertools.zip_longest(frames, read_flow_video(flow))
+    for image, code in within(pairs, made["fps"], start, end):
         if image is None or code is None:
             raise VideoError(
                 f"{source}: has {'fewer' if image is None else 'more'} frames than "
@@ -47,6 +58,8 @@ def encode_pair(source, flow):
             )
         rgb.append(_jpeg(image[..., ::-1], RGB_QUALITY))
         codes.append(_jpeg(np.concatenate([code[..., 0], code[..., 1]]), FLOW_QUALITY))
+    if not rgb:
+        raise VideoError(f"{source}: from {start:g} to {end:g} s there is no frame")
     height, width = image.shape[:2]
     return {
         "rgb": rgb,
@@ -54,6 +67,9 @@ def encode_pair(source, flow):
         "height": height,
         "width": width,
         "fps": made["fps"],
+        "start": start,
+        "end": min(end, made["duration"]),
+        "flow_metadata": json.dumps(made),
     }
 
 

@@ -1,23 +1,36 @@
-"""Which videos a data set lists, under which label, in which split."""
+"""What a data set lists: videos, their labels and splits, and what is refused."""
 
-import csv
-import fnmatch
+import math
 import pathlib
+import re
+import unicodedata
 from typing import NamedTuple
-
-from flow.video import find_videos
-
-# Without a rule of the user's, every fifth video of a class is for testing, and of
-# fewer than five the last.
-TEST_EVERY = 5
 
 
 class Listed(NamedTuple):
-    """A listed video: path relative to the folder of videos, label name, split."""
+    """A listed video.
+
+    Attributes:
+      video: path relative to the folder of videos.
+      label: name, or None in a split whose labels are not published.
+      split: name.
+      start, end: seconds of the video that are meant, `start <= time < end`; None
+        for all of it.
+    """
 
     video: str
-    label: str
+    label: str | None
     split: str
+    start: float | None = None
+    end: float | None = None
+
+    @property
+    def id(self):
+        """Unique in a data set: the path and, of a part, its times as in a URL
+        (W3C Media Fragments), `a/b.mp4#t=12.5,20`."""
+        if self.start is None:
+            return self.video
+        return f"{self.video}#t={self.start:.10g},{self.end:.10g}"
 
 
 class Listing(NamedTuple):
@@ -27,142 +40,114 @@ class Listing(NamedTuple):
     videos: list[Listed]
 
 
-def list_folder(videos, annotations=None, test_glob=None):
-    """Lists a folder of class folders, `videos/<label>/.../<file>`.
-
-    Labels are the folders' names, sorted. What is for testing is said by
-    `test_glob` (matched against the relative path, as `*_P2_*`) or, where that is
-    None, is every fifth video of a class, or the last of two to four. With
-    `annotations` the labels and splits come from that CSV file instead, whose header
-    is `path,label,split`.
-
-    Raises:
-      ValueError: no videos, a class folder without any, a video beside the class
-        folders, a glob that fits none or all, or an unusable line of the CSV file.
-    """
-    if annotations and test_glob is not None:
-        raise ValueError(
-            f"both {annotations}, which says the splits, and test_glob {test_glob!r}; "
-            "give one of them"
-        )
-    if annotations:
-        return _list_csv(annotations)
-    videos = pathlib.Path(videos)
-    found = [path.as_posix() for path in find_videos(videos)]
-    labels = sorted(
-        path.name
-        for path in videos.iterdir()
-        if path.is_dir() and not path.name.startswith(".")
-    )
-    listed = []
-    for label in labels:
-        inside = [path for path in found if path.startswith(f"{label}/")]
-        if not inside:
-            raise ValueError(f"{videos / label}: class folder without videos")
-        for number, path in enumerate(inside, 1):
-            if test_glob is None:
-                last_of_few = 1 < number == len(inside) < TEST_EVERY
-                test = number % TEST_EVERY == 0 or last_of_few
-            else:
-                test = fnmatch.fnmatchcase(path, test_glob)
-            listed.append(Listed(path, label, "test" if test else "train"))
-    beside = [path for path in found if "/" not in path]
-    if beside:
-        raise ValueError(f"{videos / beside[0]}: lies in no class folder")
-    rule = "every fifth for testing" if test_glob is None else f"test_glob {test_glob}"
-    _require_training(labels, listed, f"{videos}, {rule}")
-    return Listing(labels, listed)
-
-
-def _list_csv(path):
-    listed, seen = [], {}
-    with open(path, newline="", encoding="utf-8-sig") as file:
-        rows = csv.DictReader(file)
-        if not {"path", "label", "split"} <= set(rows.fieldnames or ()):
-            raise ValueError(
-                f"{path}: header is {rows.fieldnames}; needed are path,label,split"
-            )
-        for row in rows:
-            values = Listed(row["path"], row["label"], row["split"])
-            where = f"{path}:{rows.line_num}"
-            if not all(values):
-                raise ValueError(f"{where}: needs path, label and split, has {row}")
-            _refuse_repeated(seen, values, where)
-            listed.append(values)
-    labels = sorted({video.label for video in listed})
-    _require_training(labels, listed, path)
-    return Listing(labels, listed)
-
-
-def list_ucf101(videos, annotations, split_number):
-    """Lists UCF101 as its official files say: classInd and {train,test}list0k.
-
-    Labels are in classInd's order, which is not that of sorted folder names.
-    Names are found whatever their case: HandstandPushups' files are spelt
-    HandStandPushups in some copies.
+def make_listing(labels, located, what, splits=("train", "test")):
+    """The Listing of entries that were found to make sense.
 
     Args:
-      videos: folder that holds `<Class>/v_<Class>_g01_c01.avi`.
-      annotations: folder of the lists (`ucfTrainTestlist`).
-      split_number: 1, 2 or 3.
+      labels: names in the order of the labels; None sorts those that are listed.
+      located: iterable of (where, Listed); `where` is for messages, `file:line`.
+      what: is listed, for messages.
+      splits: that have to be there.
 
     Raises:
-      ValueError: a missing list, a label that is not in classInd, a wrong line, a
-        video in both lists.
+      ValueError: a path that leaves the folder of videos, a name that a split cannot
+        have, a video that is listed twice, in two splits or under two labels, a split
+        with labels and without, or no training video of a label.
     """
-    annotations = pathlib.Path(annotations)
-    labels = []
-    for where, fields in _lines(annotations / "classInd.txt"):
-        number = str(len(labels) + 1)
-        if len(fields) != 2 or fields[0] != number:
-            raise ValueError(
-                f"{where}: is {' '.join(fields)!r}; expected '{number} <label>'"
-            )
-        labels.append(fields[1])
-    by_lower = {label.lower(): label for label in labels}
-    spelling = {p.as_posix().lower(): p.as_posix() for p in find_videos(videos)}
-    listed, seen = [], {}
-    for split in ("train", "test"):
-        for where, fields in _lines(annotations / f"{split}list{split_number:02}.txt"):
-            video = spelling.get(fields[0].lower(), fields[0])
-            name = fields[0].split("/")[0]
-            label = by_lower.get(name.lower())
-            if label is None:
-                raise ValueError(f"{where}: label {name!r} is not in classInd.txt")
-            if len(fields) > 1 and fields[1] != str(labels.index(label) + 1):
-                raise ValueError(
-                    f"{where}: label {fields[1]} of {fields[0]}; classInd.txt has "
-                    f"{labels.index(label) + 1} for {label}"
-                )
-            entry = Listed(video, label, split)
-            _refuse_repeated(seen, entry, where)
-            listed.append(entry)
-    _require_training(labels, listed, annotations)
-    return Listing(labels, listed)
-
-
-def _lines(path):
-    """Yields (file:line, fields) of the lines that are not empty."""
-    if not path.is_file():
-        raise ValueError(f"{path}: no such list")
-    for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
-        if line.strip():
-            yield f"{path}:{number}", line.split()
-
-
-def _refuse_repeated(seen, entry, where):
-    before = seen.setdefault(entry.video, where)
-    if before != where:
-        raise ValueError(f"{where}: {entry.video} is listed already at {before}")
-
-
-def _require_training(labels, listed, what):
-    splits = {video.split for video in listed}
-    if not {"train", "test"} <= splits:
+    videos, by_path, labelled = [], {}, {}
+    for where, entry in located:
+        entry = entry._replace(video=_inside(entry.video, where))
+        _check_split(entry, labelled, where)
+        same = by_path.setdefault(entry.video, [])
+        _refuse_repeated(entry, same, where)
+        same.append((where, entry))
+        videos.append(entry)
+    if labels is None:
+        labels = sorted({entry.label for entry in videos} - {None})
+    missing = [split for split in splits if split not in labelled]
+    if missing:
         raise ValueError(
-            f"{what}: gives the splits {sorted(splits)}; train and test are needed"
+            f"{what}: gives the splits {sorted(labelled)}; {' and '.join(splits)} are "
+            "needed"
         )
-    trained = {video.label for video in listed if video.split == "train"}
+    trained = {entry.label for entry in videos if entry.split == "train"}
+    if None in trained:
+        raise ValueError(f"{labelled['train'][0]}: a training video needs a label")
     empty = [label for label in labels if label not in trained]
     if empty:
         raise ValueError(f"{what}: no training video of {', '.join(empty[:5])}")
+    return Listing(labels, videos)
+
+
+def clean_label(text):
+    """A label as it is stored: one line without outer spaces, in Unicode's NFC.
+
+    Letters with accents are one or two characters, depending on where the text comes
+    from (macOS's folder names have two); one label must not become two.
+    """
+    return unicodedata.normalize("NFC", " ".join(text.split()))
+
+
+def read_times(start, end, where):
+    """(start, end) in seconds, of text in a list; (None, None) if both are empty."""
+    if not start and not end:
+        return None, None
+    try:
+        times = float(start), float(end)
+    except ValueError:
+        times = math.nan, math.nan
+    if not (0 <= times[0] < times[1] < math.inf):
+        raise ValueError(
+            f"{where}: start and end are {start!r} and {end!r}; needed are seconds, "
+            "0 <= start < end"
+        )
+    return times
+
+
+def _inside(video, where):
+    """The path without `.` and `//`, so that a video has one name."""
+    path = pathlib.PurePosixPath(video)
+    if path.is_absolute() or ".." in path.parts:
+        raise ValueError(
+            f"{where}: path {video!r} leaves the folder of videos; paths are relative "
+            "to it"
+        )
+    return path.as_posix()
+
+
+def _check_split(entry, labelled, where):
+    """Remembers in `labelled` how each split began: {name: (where, has labels)}."""
+    # TFDS calls all splits together "all", and has them in the names of files.
+    if entry.split == "all" or not re.fullmatch(r"\w+", entry.split, re.ASCII):
+        raise ValueError(
+            f"{where}: a split cannot be named {entry.split!r}; letters, digits and _ "
+            "can, and not 'all'"
+        )
+    has_label = entry.label is not None
+    first, others_have = labelled.setdefault(entry.split, (where, has_label))
+    if others_have != has_label:
+        raise ValueError(
+            f"{where}: has {'a' if has_label else 'no'} label, unlike {first}; in a "
+            f"split all videos have one or none has, as in {entry.split}"
+        )
+
+
+def _refuse_repeated(entry, same, where):
+    """Parts of one video may differ in split and label where they do not overlap."""
+    for before, other in same:
+        differs = [
+            f"as {name} {value!r}"
+            for name, value in (("split", other.split), ("label", other.label))
+            if value != getattr(entry, name)
+        ]
+        if entry[3:] == other[3:] or (differs and _overlap(entry, other)):
+            raise ValueError(
+                f"{where}: {entry.id} is listed already at {before}"
+                f"{' ' if differs else ''}{', '.join(differs)}"
+            )
+
+
+def _overlap(one, other):
+    if one.start is None or other.start is None:
+        return True
+    return one.start < other.end and other.start < one.end

@@ -1,0 +1,162 @@
+"""What all TFDS builders share: a listing -> records, and what is lost on the way."""
+
+import collections
+import dataclasses
+
+import tensorflow_datasets as tfds
+
+from i3d_tf.datasets.coverage import (
+    COVERAGE,
+    UNLABELLED,
+    add_outcome,
+    new_coverage,
+    read_coverage,
+    write_coverage,
+)
+from i3d_tf.datasets.listing import Listing
+from i3d_tf.datasets.outcomes import encode_all, encoding_processes
+from i3d_tf.datasets.shards import BuildConfig
+
+
+@dataclasses.dataclass
+class ListedConfig(tfds.core.BuilderConfig):
+    """What a data set is built from.
+
+    Attributes:
+      listing: labels and listed videos.
+      workers: processes that encode; None takes the processors at hand.
+      strict: whether a video that cannot be used is an error.
+    """
+
+    # Not in the repr: TFDS logs it, and UCF101 lists 13,320 videos.
+    listing: Listing | None = dataclasses.field(default=None, repr=False)
+    workers: int | None = None
+    strict: bool = False
+
+
+class ListedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+    """Writes records of a `Listing`; what cannot be used is in `coverage`."""
+
+    VERSION = tfds.core.Version("1.1.0")
+    RELEASE_NOTES = {
+        "1.0.0": "Frames with their flow.",
+        "1.1.0": "Source, times and flow_metadata.",
+    }
+
+    def _encoder(self):
+        """The function that makes the Outcome of a `Listed`, in any process."""
+        raise NotImplementedError
+
+    def _gap_finder(self):
+        """The function that gives the Outcome of a `Listed` of which a file is missing,
+        and None for others."""
+        raise NotImplementedError
+
+    def _split_generators(self, dl_manager):
+        listing = self.builder_config.listing
+        self.coverage = new_coverage(listing)
+        if self.builder_config.strict:
+            self._refuse_missing()
+        splits = dict.fromkeys(entry.split for entry in listing.videos)
+        return {split: self._generate_examples(split) for split in splits}
+
+    def _refuse_missing(self):
+        """Before hours of encoding; strict alone comes here."""
+        entries = self.builder_config.listing.videos
+        lost = [gap for gap in map(self._gap_finder(), entries) if gap]
+        if lost:
+            raise ValueError(
+                f"strict: {len(lost)} of {len(entries)} listed videos cannot be used, "
+                f"as {lost[0].reason}; without --strict {COVERAGE} has all reasons"
+            )
+
+    def _generate_examples(self, split):
+        config = self.builder_config
+        entries = [entry for entry in config.listing.videos if entry.split == split]
+        outcomes = encode_all(
+            self._gap_finder(), self._encoder(), entries, self._processes
+        )
+        for outcome in outcomes:
+            add_outcome(self.coverage, outcome)
+            entry = outcome.listed
+            if outcome.reason is None:
+                yield (
+                    entry.id,
+                    {
+                        "id": entry.id,
+                        "label": -1 if entry.label is None else entry.label,
+                        "source": entry.video,
+                        **outcome.example,
+                    },
+                )
+            elif config.strict:
+                raise ValueError(f"strict: a video cannot be used: {outcome.reason}")
+        labels = self.coverage[split].values()
+        if not any(counts["used"] for counts in labels):
+            lost = [lost for counts in labels for lost in counts["lost"]]
+            raise ValueError(
+                f"no video of split {split!r} can be used; {lost[0]['reason']}"
+            )
+
+    def _download_and_prepare(self, dl_manager, download_config=None):
+        with encoding_processes(self.builder_config.workers) as self._processes:
+            super()._download_and_prepare(dl_manager, download_config)
+        # Here `data_dir` is still the unfinished folder: all get their names at once.
+        write_coverage(self.data_dir, self.coverage)
+
+    def build(self, overwrite=False):
+        """Writes the records and their coverage, unless they are there.
+
+        Returns the coverage (see `coverage.new_coverage`), or None if nothing was to
+        be done.
+
+        Raises:
+          ValueError: no video of a split can be used, or one cannot and the config is
+            strict; or the data set is there and lists other videos, and it is not to
+            be overwritten.
+        """
+        self._restore()
+        if self.data_path.exists() and not overwrite:
+            self._refuse_other_listing()
+            return None
+        replaced = self._replaced()
+        if self.data_path.exists():
+            # TFDS would delete it before it builds, and keep nothing if that fails.
+            self.data_path.rename(replaced)
+        try:
+            self.download_and_prepare(download_config=BuildConfig())
+        finally:
+            self._restore()
+        return self.coverage
+
+    def _replaced(self):
+        """Where a data set that is built again is kept until it is."""
+        return self.data_path.parent / f".{self.data_path.name}.replaced"
+
+    def _restore(self):
+        """Ends a replacement: with the new data set, or if there is none the old."""
+        replaced = self._replaced()
+        if not replaced.exists():
+            return
+        if self.data_path.exists():
+            replaced.rmtree()
+        else:
+            replaced.rename(self.data_path)
+
+    def _refuse_other_listing(self):
+        coverage = read_coverage(self.data_dir)
+        if coverage is None:
+            return
+        built = {
+            (split, label): counts["listed"]
+            for split, labels in coverage.items()
+            for label, counts in labels.items()
+        }
+        entries = self.builder_config.listing.videos
+        now = collections.Counter((e.split, e.label or UNLABELLED) for e in entries)
+        if built != now:
+            raise ValueError(
+                f"{self.data_dir}: was built from {sum(built.values())} listed videos, "
+                f"now {sum(now.values())} are listed, or others; --overwrite builds it "
+                "again, another --name beside it"
+            )

@@ -1,0 +1,75 @@
+"""What becomes of listed videos: an example each, or a reason why not."""
+
+import contextlib
+from typing import NamedTuple
+
+import av
+import cv2
+
+from flow.pool import ProcessDied, Workers
+from i3d_tf.datasets.listing import Listed
+
+
+class Outcome(NamedTuple):
+    """What became of a listed video.
+
+    Attributes:
+      listed: the `Listed`.
+      present: whether its file is there.
+      example: its features; None if it cannot be used.
+      reason: why not, in one line that names the file; else None.
+    """
+
+    listed: Listed
+    present: bool
+    example: dict | None
+    reason: str | None
+
+
+def outcome_of(entry, encode, *args):
+    """The Outcome of a `Listed` whose file is there: encode(*args), or its error."""
+    try:
+        return Outcome(entry, True, encode(*args), None)
+    except (ValueError, OSError, cv2.error, av.error.FFmpegError, MemoryError) as error:
+        text = " ".join(str(error).split()) or type(error).__name__
+        return Outcome(entry, True, None, text)
+
+
+def encoding_processes(workers):
+    """`with encoding_processes(workers) as processes:` for `encode_all`.
+
+    They are for all splits together: to start them takes seconds, as each imports
+    TensorFlow.
+
+    Args:
+      workers: how many; None takes the processors at hand. With 1 there is none, and
+        the work is done here.
+    """
+    return contextlib.nullcontext() if workers == 1 else Workers(workers)
+
+
+def encode_all(find_gap, encode, entries, processes):
+    """Yields the Outcome of every `Listed`, as they finish.
+
+    Args:
+      find_gap: find_gap(entry) is the Outcome if a file is missing, else None.
+      encode: encode(entry) is the Outcome if all are there; it travels to the
+        processes.
+      entries: the `Listed`.
+      processes: of `encoding_processes`.
+    """
+
+    def look_after(entry):
+        gap = find_gap(entry)
+        if gap or processes is None:
+            return gap or encode(entry)
+        try:
+            return processes.call(encode, entry)
+        except ProcessDied as error:
+            # A crash of a decoder is a matter of one video.
+            return Outcome(entry, True, None, f"{entry.video}: {error}")
+
+    if processes is None:
+        yield from map(look_after, entries)
+    else:
+        yield from processes.look_after(look_after, entries)

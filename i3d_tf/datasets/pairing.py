@@ -1,0 +1,70 @@
+"""Whether a video belongs to its flow video, and which part of both is meant."""
+
+import hashlib
+import math
+
+from flow.files import local_copy
+from flow.video import VideoError
+
+# By which share of its listed length a clip may differ: of Kinetics' 10 s, 1 s.
+CUT_TOLERANCE = 0.1
+
+
+def check_source(source, made):
+    """Raises VideoError if the flow was computed from another file than `source`.
+
+    Args:
+      source: path of the video.
+      made: tags of its flow video. Where they do not say from which file it was made,
+        as of flow from elsewhere, there is nothing to compare.
+    """
+    digest = made.get("source_sha256")
+    if digest is None:
+        return
+    with local_copy(source) as local, open(local, "rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != digest:
+        raise VideoError(
+            f"{source}: is not the file that its flow video was made from (SHA-256 "
+            f"{found[:8]}..., that of the flow video {digest[:8]}...)"
+        )
+
+
+def part_of(source, duration, start, end, maybe_cut):
+    """The part of a video that a list means, (start, end) in seconds.
+
+    Of a whole video the end is infinite: that it ends with its flow is to be seen.
+
+    Args:
+      source: path of the video, for messages.
+      duration: of the video, in seconds.
+      start, end: as listed, or None for all of it.
+      maybe_cut: whether the file may be that part already. It is, if it ends before
+        `end` and is as long as the part; a whole video would reach to `end`.
+
+    Raises VideoError if the part lies behind the end.
+    """
+    if start is None:
+        return 0.0, math.inf
+    length = end - start
+    is_as_long = abs(duration - length) <= CUT_TOLERANCE * length
+    if maybe_cut and duration < end and is_as_long:
+        return 0.0, math.inf
+    if start >= duration:
+        raise VideoError(
+            f"{source}: lasts {duration:.2f} s, listed are {start:g} to {end:g} s"
+        )
+    return start, end
+
+
+def within(pairs, fps, start, end):
+    """Yields of pairs k = 1, 2, ... those with start <= k / fps < end.
+
+    Pair k is frame k and the flow from frame k - 1 to it. Nothing is taken from
+    `pairs` after the first that lies at `end` or later.
+    """
+    for k, pair in enumerate(pairs, 1):
+        if k / fps >= end:
+            return
+        if k / fps >= start:
+            yield pair
