@@ -1,19 +1,34 @@
-"""From records to batches, with tf.data."""
+"""From records to batches, with tf.data.
+
+Of each record the frames that its View shows are picked out as it is read, then mixed,
+decoded, batched, and normalised last.
+"""
 
 import tensorflow as tf
-import tensorflow_datasets as tfds
 
 from flow.pool import default_workers
 from i3d_tf import clips
+from i3d_tf.reading import read_examples
 
-# Records whose order is mixed, about 5 MB each (180 frames of 256x341).
-SHUFFLE_BUFFER = 128
-# Clips decoded at a time, and batches made ahead.
+# Clips decoded at a time, batches normalised at a time, batches made ahead.
 _PARALLEL = default_workers()
+_NORMALISED = min(2, _PARALLEL)
 _PREFETCHED = 2
 
 
-def train_batches(builder, data, streams, *, batch_size, seed, epoch, skip=0):
+def train_batches(
+    builder,
+    data,
+    streams,
+    *,
+    batch_size,
+    seed,
+    epoch,
+    skip=0,
+    worker=(0, 1),
+    deterministic=True,
+    as_codes=False,
+):
     """The batches of one epoch: every video once, in a new order, a new View each.
 
     Args:
@@ -21,19 +36,22 @@ def train_batches(builder, data, streams, *, batch_size, seed, epoch, skip=0):
       data: `config.Data`.
       streams: the `Stream`s wanted.
       batch_size: of all replicas together; what does not fill a batch is left out,
-        others in each epoch.
+        others in each epoch. Of several workers, each makes batches of this size.
       seed, epoch: decide order and Views, and nothing else does.
       skip: batches at the beginning to pass over, undecoded (resume).
+      worker: (index, count): of several workers this one, see `read_examples`.
+      deterministic: whether the order is decided by seed and epoch alone. If not, a
+        clip that is ready does not wait for its turn; Views are the same.
+      as_codes: to leave the clips uint8, a quarter of the bytes, for a step that begins
+        with `clips.normalise`.
 
     Returns:
       Dataset of ({stream name: [B, T, size, size, C] float32 in [-1, 1]}, labels
       [B, num_classes] float32 one-hot).
     """
-    examples = read_examples(builder, data.train_split, streams, shuffle=(seed, epoch))
-    examples = examples.skip(skip * batch_size)
 
-    def to_clips(example):
-        view = clips.random_view(
+    def view(example):
+        return clips.random_view(
             seed,
             epoch,
             example["id"],
@@ -42,90 +60,70 @@ def train_batches(builder, data, streams, *, batch_size, seed, epoch, skip=0):
             size=data.size,
             mirror=data.mirror,
         )
-        return _inputs(example, streams, view, data), _one_hot(example, builder)
 
-    return (
-        examples.map(to_clips, _PARALLEL)
+    examples = read_examples(
+        builder,
+        data.train_split,
+        streams,
+        shuffle=(seed, epoch),
+        worker=worker,
+        deterministic=deterministic,
+        prepare=lambda example: _sampled(example, streams, view(example), data),
+    ).skip(skip * batch_size)
+    batches = (
+        examples.map(_decoder(builder, data, streams), _PARALLEL)
+        .map(lambda codes, labels, _: (codes, labels))
         .batch(batch_size, drop_remainder=True)
         .prefetch(_PREFETCHED)
     )
+    return batches if as_codes else _normalised(batches, streams)
 
 
-def eval_batches(builder, data, streams, *, split, batch_size):
+def eval_batches(builder, data, streams, *, split, batch_size, worker=(0, 1)):
     """Every video of a split once, in a fixed order, its centre View.
+
+    Args:
+      worker: (index, count), see `read_examples`.
 
     Returns:
       Dataset of ({stream name: [B, T, size, size, C]}, labels [B, num_classes],
       ids [B] strings); the last batch may be smaller.
     """
 
-    def to_clips(example):
-        view = clips.centre_view(
+    def view(example):
+        return clips.centre_view(
             _shape(example, streams), num_frames=data.num_frames, size=data.size
         )
-        inputs = _inputs(example, streams, view, data)
-        return inputs, _one_hot(example, builder), example["id"]
 
-    return (
-        read_examples(builder, split, streams)
-        .map(to_clips, _PARALLEL)
+    examples = read_examples(
+        builder,
+        split,
+        streams,
+        worker=worker,
+        prepare=lambda example: _sampled(example, streams, view(example), data),
+    )
+    batches = (
+        examples.map(_decoder(builder, data, streams), _PARALLEL)
         .batch(batch_size)
         .prefetch(_PREFETCHED)
     )
-
-
-def read_examples(builder, split, streams, shuffle=None):
-    """Records with their frames still encoded.
-
-    Args:
-      shuffle: None for the order of the files, or (seed, epoch) for an order that
-        these two decide.
-
-    Raises:
-      ValueError: if the data set has no such split.
-    """
-    _require_split(builder, split)
-    names = {stream.name for stream in streams}
-    other = {
-        key: feature
-        for key, feature in builder.info.features.items()
-        if key not in ("rgb", "flow") or key in names
-    }
-    options = tf.data.Options()
-    options.deterministic = True
-    # TensorFlow 2.21 ends an iteration only when its tuning thread wakes up, which
-    # sleeps for 10, 20, 41 ... up to 60 s: longer than a short epoch takes.
-    options.autotune.enabled = False
-    order = None if shuffle is None else shuffle[0] * 1_000_003 + shuffle[1]
-    examples = builder.as_dataset(
-        split=split,
-        shuffle_files=shuffle is not None,
-        # A stream that is not asked for is not even parsed.
-        decoders=tfds.decode.PartialDecoding(
-            other, decoders={name: tfds.decode.SkipDecoding() for name in names}
-        ),
-        read_config=tfds.ReadConfig(
-            options=options,
-            shuffle_seed=order,
-            shuffle_reshuffle_each_iteration=False,
-            try_autocache=False,
-        ),
-    )
-    if shuffle is not None:
-        examples = examples.shuffle(
-            SHUFFLE_BUFFER, seed=order, reshuffle_each_iteration=False
-        )
-    return examples
+    return _normalised(batches, streams)
 
 
 def check_fits(builder, data):
     """Raises ValueError unless the data set's splits and frames fit the config.
 
     The smaller side decides the scale at which the network sees the world, so
-    another one than the config's is an error and not a detail.
+    another one than the config's is an error and not a detail. Training and
+    evaluation need labels, which a split has for all videos or for none.
     """
     for split in (data.train_split, data.test_split):
-        _require_split(builder, split)
+        first = next(iter(read_examples(builder, split, ())))
+        if first["label"] < 0:
+            raise ValueError(
+                f"{builder.info.full_name}: the videos of split {split!r} have no "
+                "labels, so that accuracy cannot be known; choose another split"
+            )
     first = next(iter(read_examples(builder, data.train_split, ())))
     side = min(int(first["height"]), int(first["width"]))
     if side != data.smaller_side:
@@ -135,32 +133,47 @@ def check_fits(builder, data):
         )
 
 
-def _require_split(builder, split):
-    if split not in builder.info.splits:
-        raise ValueError(
-            f"{builder.info.full_name}: no split {split!r}; there are "
-            f"{', '.join(builder.info.splits)}"
-        )
-
-
 def _shape(example, streams):
     frames = tf.shape(example[streams[0].name])[0]
     return frames, example["height"], example["width"]
 
 
-def _inputs(example, streams, view, data):
-    return {
-        stream.name: clips.make_clip(
-            example[stream.name],
-            stream,
-            view,
-            height=example["height"],
-            num_frames=data.num_frames,
-            size=data.size,
-        )
+def _sampled(example, streams, view, data):
+    """The example with its View, and of the frames those that the View shows."""
+    frames = {
+        stream.name: clips.sample(example[stream.name], view.start, data.num_frames)
         for stream in streams
     }
+    return {**example, **frames, "view": view}
 
 
-def _one_hot(example, builder):
-    return tf.one_hot(example["label"], builder.info.features["label"].num_classes)
+def _decoder(builder, data, streams):
+    """A function: sampled example -> ({stream name: codes}, one-hot label, id)."""
+    num_classes = builder.info.features["label"].num_classes
+
+    def decode(example):
+        codes = {
+            stream.name: clips.make_codes(
+                example[stream.name],
+                stream,
+                example["view"],
+                height=example["height"],
+                size=data.size,
+            )
+            for stream in streams
+        }
+        return codes, tf.one_hot(example["label"], num_classes), example["id"]
+
+    return decode
+
+
+def _normalised(batches, streams):
+    # Whole batches: to copy clips of floats into one would cost as much as making them.
+    def normalise(codes, *others):
+        inputs = {
+            stream.name: clips.normalise(codes[stream.name], stream)
+            for stream in streams
+        }
+        return inputs, *others
+
+    return batches.map(normalise, _NORMALISED).prefetch(1)

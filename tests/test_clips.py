@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 
 from flow import code
-from i3d_tf import FLOW, RGB, clips
+from i3d_tf import CT, FLOW, RGB, clips
 
 
 def jpeg(image):
@@ -98,6 +98,22 @@ def test_decode_takes_the_crop_of_both_planes():
     assert np.abs(codes[0, ..., 1].astype(int) - expected_v).max() <= 1
 
 
+@pytest.mark.parametrize(("top", "left"), [(0, 0), (3, 11), (8, 28)])
+def test_decode_gives_what_decoding_all_gives(top, left):
+    noise = np.random.default_rng(0).integers(0, 256, [3, 80, 60], np.uint8)
+    encoded = [jpeg(frame) for frame in noise]
+    whole = np.stack(
+        [
+            tf.io.decode_jpeg(frame, dct_method="INTEGER_ACCURATE")[..., 0]
+            for frame in encoded
+        ]
+    )
+    window = np.s_[:, top : top + 32, left : left + 32]
+    codes = clips.decode(tf.constant(encoded), FLOW, view(top=top, left=left), 40, 32)
+    np.testing.assert_array_equal(codes[..., 0], whole[:, :40][window])
+    np.testing.assert_array_equal(codes[..., 1], whole[:, 40:][window])
+
+
 def test_decode_keeps_the_order_of_colours():
     image = np.zeros([40, 60, 3], np.uint8)
     image[:] = 200, 90, 20
@@ -126,36 +142,40 @@ def test_code_0_which_encode_never_writes_stays_in_range():
 
 
 def test_mirror_reverses_the_columns_and_negates_u():
-    clip = np.random.default_rng(0).normal(size=[2, 3, 4, 2]).astype(np.float32)
-    mirrored = clips.mirror(tf.constant(clip), FLOW, tf.constant(True)).numpy()
-    np.testing.assert_array_equal(mirrored[..., 0], -clip[:, :, ::-1, 0])
-    np.testing.assert_array_equal(mirrored[..., 1], clip[:, :, ::-1, 1])
-    kept = clips.mirror(tf.constant(clip), FLOW, tf.constant(False)).numpy()
-    np.testing.assert_array_equal(kept, clip)
+    codes = np.random.default_rng(0).integers(0, 256, [2, 3, 5, 2], np.uint8)
+    codes[0, 0] = [[0, 0], [1, 1], [128, 128], [254, 254], [255, 255]]
+    clip = clips.normalise(tf.constant(codes), FLOW).numpy()
+    mirrored = clips.mirror(tf.constant(codes), FLOW, tf.constant(True))
+    assert mirrored.dtype == tf.uint8
+    turned = clips.normalise(mirrored, FLOW).numpy()
+    np.testing.assert_array_equal(turned[..., 0], -clip[:, :, ::-1, 0])
+    np.testing.assert_array_equal(turned[..., 1], clip[:, :, ::-1, 1])
+    kept = clips.mirror(tf.constant(codes), FLOW, tf.constant(False)).numpy()
+    np.testing.assert_array_equal(kept, codes)
 
 
-def test_mirror_keeps_the_colours():
-    clip = np.random.default_rng(0).normal(size=[2, 3, 4, 3]).astype(np.float32)
-    mirrored = clips.mirror(tf.constant(clip), RGB, tf.constant(True)).numpy()
-    np.testing.assert_array_equal(mirrored, clip[:, :, ::-1])
+@pytest.mark.parametrize("stream", [RGB, CT])
+def test_mirror_keeps_the_colours(stream):
+    shape = [2, 3, 4, stream.channels]
+    codes = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    mirrored = clips.mirror(tf.constant(codes), stream, tf.constant(True)).numpy()
+    np.testing.assert_array_equal(mirrored, codes[:, :, ::-1])
 
 
-def test_make_clip_is_sample_crop_mirror():
+def test_a_clip_is_sample_crop_mirror():
     # Frame k is grey 10 k with a bright right half.
     frames = []
     for k in range(5):
         frame = np.full([40, 60, 3], 10 * k, np.uint8)
         frame[:, 30:] += 100
         frames.append(jpeg(frame))
-    clip = clips.make_clip(
-        tf.constant(frames),
+    grey = clips.make_codes(
+        clips.sample(tf.constant(frames), 3, 4),
         RGB,
-        view(start=3, top=2, left=14, mirrored=True),
+        view(top=2, left=14, mirrored=True),
         height=40,
-        num_frames=4,
         size=32,
-    ).numpy()
-    grey = np.rint(clip[..., 0] * 127.5 + 127.5)
+    ).numpy()[..., 0]
     # Columns 14...45: 16 dark, 16 bright; mirrored, the bright ones come first.
     assert np.abs(grey[:, :, :15].mean((1, 2)) - [130, 140, 100, 110]).max() < 1
     assert np.abs(grey[:, :, 17:].mean((1, 2)) - [30, 40, 0, 10]).max() < 1

@@ -1,11 +1,15 @@
 import dataclasses
+import shutil
+from unittest import mock
 
 import numpy as np
 import pytest
+import tensorflow as tf
+import tensorflow_datasets as tfds
 import tiny
 
-from i3d_tf import FLOW, RGB, pipeline
-from i3d_tf.datasets import open_dataset
+from i3d_tf import FLOW, RGB, clips, pipeline, reading
+from i3d_tf.datasets import open_dataset, shards
 
 FRAMES = 12  # of each source video: 11 pairs, k = 1 ... 11
 
@@ -17,12 +21,26 @@ def builder(tmp_path_factory, write_video):
     return open_dataset(folder / "data", "two_stream_folder/tiny")
 
 
-def epoch(builder, number=0, *, streams=(RGB, FLOW), seed=0, skip=0, **changes):
+@pytest.fixture(scope="module")
+def sharded(tmp_path_factory, write_video):
+    """Nine training videos in four shards."""
+    folder = tmp_path_factory.mktemp("sharded")
+
+    def four(self, total_size, num_examples, *_, **__):
+        return min(4, num_examples)
+
+    with mock.patch.object(shards.Shards, "get_number_shards", four):
+        tiny.build(folder, write_video, frames=FRAMES)
+    builder = open_dataset(folder / "data", "two_stream_folder/tiny")
+    assert builder.info.splits["train"].num_shards == 4
+    return builder
+
+
+def epoch(builder, number=0, *, streams=(RGB, FLOW), options=None, **changes):
     """The batches of an epoch: [(inputs as numpy, labels)]."""
     data = dataclasses.replace(tiny.config().data, **changes)
-    batches = pipeline.train_batches(
-        builder, data, streams, batch_size=3, seed=seed, epoch=number, skip=skip
-    )
+    options = {"batch_size": 3, "seed": 0, **(options or {})}
+    batches = pipeline.train_batches(builder, data, streams, epoch=number, **options)
     return [
         ({name: clip.numpy() for name, clip in inputs.items()}, labels.numpy())
         for inputs, labels in batches
@@ -117,7 +135,7 @@ def test_every_video_once_an_epoch_in_another_order(builder):
 
 
 def test_skip_passes_over_whole_batches(builder):
-    everything, rest = epoch(builder), epoch(builder, skip=2)
+    everything, rest = epoch(builder), epoch(builder, options={"skip": 2})
     assert len(everything) == 3 and len(rest) == 1
     np.testing.assert_array_equal(rest[0][0]["rgb"], everything[2][0]["rgb"])
 
@@ -163,3 +181,108 @@ def test_frames_of_another_size_are_refused(builder):
     data = dataclasses.replace(tiny.config().data, smaller_side=256)
     with pytest.raises(ValueError, match="smaller side of 40 px.*smaller_side=256"):
         pipeline.check_fits(builder, data)
+
+
+def test_of_a_record_only_what_is_needed_is_read(builder):
+    (example, *_) = pipeline.read_examples(builder, "test", (FLOW,))
+    assert set(example) == {"id", "label", "fps", "height", "width", "flow"}
+    assert example["flow"].dtype == "string"  # still encoded
+
+
+def clips_of(builder, **options):
+    """The clips of epoch 3, a bytes string each."""
+    batches = epoch(builder, 3, options={"batch_size": 1, **options})
+    return [
+        b"".join(clip.tobytes() for clip in inputs.values()) for inputs, _ in batches
+    ]
+
+
+@pytest.mark.parametrize("count", [2, 3, 8])
+def test_workers_share_the_clips_of_one(sharded, count):
+    parts = [clips_of(sharded, worker=(index, count)) for index in range(count)]
+    # Views are of nine videos, no two of which look alike.
+    assert sorted(sum(parts, [])) == sorted(clips_of(sharded))
+    assert len(set(sum(parts, []))) == 9
+    assert max(map(len, parts)) - min(map(len, parts)) <= 1
+
+
+def test_workers_share_the_videos_of_an_evaluation(builder):
+    data = tiny.config().data
+    ids = [
+        batch_ids.numpy().tolist()
+        for index in range(2)
+        for *_, batch_ids in pipeline.eval_batches(
+            builder, data, (RGB,), split="test", batch_size=3, worker=(index, 2)
+        )
+    ]
+    assert list(map(len, ids)) == [2, 1]
+    assert sorted(sum(ids, [])) == [b"%s/v3.mkv" % n.encode() for n in tiny.LABELS]
+
+
+@pytest.mark.parametrize(
+    ("worker", "message"),
+    [
+        ((2, 2), r"worker is \(2, 2\)"),
+        ((-1, 2), r"worker is \(-1, 2\)"),
+        ((0, 10), "'train' has 9 videos, too few for 10 workers"),
+    ],
+)
+def test_workers_that_cannot_be(builder, worker, message):
+    with pytest.raises(ValueError, match=message):
+        pipeline.read_examples(builder, "train", (), worker=worker)
+
+
+def test_the_order_is_the_same_on_machines_with_other_processors(sharded):
+    orders = []
+    for parallel in (1, 2, 5):
+        with (
+            mock.patch.object(pipeline, "_PARALLEL", parallel),
+            mock.patch.object(reading, "_PARALLEL", parallel),
+        ):
+            orders.append(clips_of(sharded))
+    assert orders[0] == orders[1] == orders[2]
+
+
+def test_without_an_order_the_clips_are_the_same(sharded):
+    free = clips_of(sharded, deterministic=False)
+    assert sorted(free) == sorted(clips_of(sharded))
+
+
+def test_codes_are_what_the_clips_are_made_of(builder):
+    for (inputs, labels), (codes, same_labels) in zip(
+        epoch(builder), epoch(builder, options={"as_codes": True}), strict=True
+    ):
+        np.testing.assert_array_equal(labels, same_labels)
+        for stream in (RGB, FLOW):
+            assert codes[stream.name].dtype == np.uint8
+            np.testing.assert_array_equal(
+                clips.normalise(codes[stream.name], stream), inputs[stream.name]
+            )
+
+
+def records(builder):
+    """The records of each shard of the training split, as they are in the files."""
+    return {
+        file.filename: list(tf.data.TFRecordDataset(file.filename).as_numpy_iterator())
+        for file in builder.info.splits["train"].file_instructions
+    }
+
+
+def test_shards_are_read_in_turn(sharded):
+    # So that no batch is of one shard, however little the shuffle buffer mixes.
+    ids = [
+        tf.train.Example.FromString(shard[0]).features.feature["id"].bytes_list.value[0]
+        for shard in records(sharded).values()
+    ]
+    read = [e["id"].numpy() for e in pipeline.read_examples(sharded, "train", ())]
+    assert read[:4] == ids
+
+
+def test_records_that_are_missing_are_an_error(sharded, tmp_path):
+    copied = shutil.copytree(sharded.data_dir, tmp_path / "data" / "tiny" / "1.0.0")
+    builder = tfds.builder_from_directory(copied)
+    path, (first, *_) = next(iter(records(builder).items()))
+    with tf.io.TFRecordWriter(path) as writer:
+        writer.write(first)
+    with pytest.raises(tf.errors.FailedPreconditionError, match="contain 9 elements"):
+        list(pipeline.read_examples(builder, "train", ()))

@@ -1,0 +1,125 @@
+"""Records as they lie on the disk -> examples, their frames still encoded.
+
+Shards are read side by side, each worker's own, in an order that is decided by seed and
+epoch. What is wanted of an example is taken out of it at once, so that what waits in
+buffers need not grow with the length of the videos.
+"""
+
+import os
+
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+from flow.pool import default_workers
+
+# Of a record, beside the streams; the rest tells where it comes from.
+READ = ("id", "label", "fps", "height", "width")
+# Shards read side by side, a record of each in turn. It decides the order, so it is the
+# same on all machines.
+SHARDS_AT_ONCE = 16
+# Examples whose order is mixed: clips of 64 frames of 256x341 px are 2 MB each.
+SHUFFLE_BUFFER = 128
+# Shards from which a record is being read at the same time.
+_PARALLEL = min(SHARDS_AT_ONCE, default_workers())
+
+
+def read_examples(
+    builder,
+    split,
+    streams,
+    shuffle=None,
+    *,
+    worker=(0, 1),
+    deterministic=True,
+    prepare=None,
+):
+    """Records with their frames still encoded.
+
+    Args:
+      shuffle: None for the order of the files, or (seed, epoch) for an order that
+        these two decide.
+      worker: (index, count): of the split's examples, the part of one of `count`
+        workers: disjoint, as equal as can be, the same in all epochs. They are ranges
+        of the shards; of a shard that two share, the second reads the first's part too.
+      deterministic: False lets examples overtake each other.
+      prepare: what to make of an example; done before the shuffle, whose buffer holds
+        what this returns.
+
+    Raises:
+      ValueError: if the data set has no such split, or a worker would have nothing.
+    """
+    files = _files(builder, split, worker)
+    order = None if shuffle is None else shuffle[0] * 1_000_003 + shuffle[1]
+    shards = tf.data.Dataset.from_tensor_slices(
+        (
+            [os.fspath(file.filename) for file in files],
+            tf.constant([file.skip for file in files], tf.int64),
+            tf.constant([file.take for file in files], tf.int64),
+        )
+    )
+    if shuffle is not None:
+        shards = shards.shuffle(len(files), seed=order, reshuffle_each_iteration=False)
+
+    def read_shard(path, skip, take):
+        records = tf.data.TFRecordDataset(path).skip(skip).take(take)
+        examples = records.map(_parser(builder, streams))
+        # Here and not after the interleave, which holds two examples of each shard.
+        return examples if prepare is None else examples.map(prepare)
+
+    examples = shards.interleave(
+        read_shard,
+        cycle_length=SHARDS_AT_ONCE,
+        block_length=1,
+        num_parallel_calls=_PARALLEL,
+        deterministic=deterministic,
+    ).apply(tf.data.experimental.assert_cardinality(sum(file.take for file in files)))
+    if shuffle is not None:
+        examples = examples.shuffle(
+            SHUFFLE_BUFFER, seed=order, reshuffle_each_iteration=False
+        )
+    options = tf.data.Options()
+    options.deterministic = deterministic
+    # TensorFlow 2.21 ends an iteration only when its tuning thread wakes up, which
+    # sleeps for 10, 20, 41 ... up to 60 s: longer than a short epoch takes.
+    options.autotune.enabled = False
+    return examples.with_options(options)
+
+
+def _files(builder, split, worker):
+    """What a worker reads of each shard: TFDS's FileInstructions."""
+    if split not in builder.info.splits:
+        raise ValueError(
+            f"{builder.info.full_name}: no split {split!r}; there are "
+            f"{', '.join(builder.info.splits)}"
+        )
+    index, count = worker
+    if not 0 <= index < count:
+        raise ValueError(f"worker is {worker}; (index, count) has 0 <= index < count")
+    examples = builder.info.splits[split].num_examples
+    if examples < count:
+        raise ValueError(
+            f"{builder.info.full_name}: split {split!r} has {examples} videos, too few "
+            f"for {count} workers"
+        )
+    return builder.info.splits[tfds.even_splits(split, count)[index]].file_instructions
+
+
+def _parser(builder, streams):
+    """A function of a record's bytes.
+
+    Not that of TFDS, which goes through all frames one by one even when told to leave
+    them encoded, and so takes twice the time.
+    """
+    features = builder.info.features
+    wanted = (*READ, *(stream.name for stream in streams))
+    # What is not asked for is not even parsed.
+    spec = {key: features.tf_example_spec[key] for key in wanted}
+
+    def parse(record):
+        example = tf.io.parse_single_example(record, spec)
+        for key in READ:
+            if example[key].dtype != tf.string:
+                example[key] = tf.cast(example[key], features[key].tf_dtype)
+        return example
+
+    return parse
