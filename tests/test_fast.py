@@ -111,8 +111,10 @@ def in_float64(model):
 
 
 def test_gradients_agree_with_float64():
-    # Float32 rounding turns some ReLUs and maxima around, hence 1 %; TensorFlow's own
-    # CPU kernel of the max-pools' gradient is off by more than 100 %.
+    # Rounding turns some ReLUs and maxima around: in float64, clips changed by 1e-6
+    # move the gradients of half of the variables by 0.2 % and those of one by 2.3 %,
+    # by 1e-5 1.4 and 11 %. TensorFlow's own CPU kernel of the max-pools' gradient is
+    # off by more than 100 %.
     model = build()
     expected = gradients(*in_float64(model), tf.constant(clips(), tf.float64))
     got = gradients(model, for_training(model), clips())
@@ -120,7 +122,7 @@ def test_gradients_agree_with_float64():
         np.linalg.norm(a - b) / np.linalg.norm(b)
         for a, b in zip(got, expected, strict=True)
     ]
-    assert max(errors) < 0.01
+    assert np.median(errors) < 0.01 and max(errors) < 0.1
 
 
 def test_moving_statistics_move_as_the_layers():
