@@ -109,8 +109,10 @@ def extraction(clips, folder, workers):
 
 
 def data_sets(result):
-    """Core-hours and gigabytes, worked out from the clips at 256 px."""
+    """Core-hours and gigabytes, worked out from the clips at 256 px, if there are."""
     clips = [clip for clip in result["clips"] if min(clip["size"]) == 256]
+    if not clips:
+        return []
     pairs = sum(clip["pairs"] for clip in clips)
     ratio = sum(c["opencv_ms"] * c["pairs"] for c in clips) / sum(
         c["fast_ms"] * c["pairs"] for c in clips
