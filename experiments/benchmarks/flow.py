@@ -4,7 +4,8 @@
 
 All engines see the same pairs of frames, taking turns on one core, so that what else
 the machine does falls on all. Then whole extractions, from video files to flow videos,
-with one worker and more. Prints tables and leaves flow.json in --output.
+with one worker and more. Prints tables and leaves flow.json in --output. The graph
+engine has a benchmark of its own, `flow_graph`.
 """
 
 import datetime
@@ -33,6 +34,7 @@ def main():
 
     from experiments.benchmarks import flow_work, machine
     from flow.files import write_json
+    from flow.tvl1 import ENGINES, TVL1
 
     # A frame's flow is one core's work: extraction has a process for each.
     cv2.setNumThreads(1)
@@ -53,7 +55,9 @@ def main():
         _print_clips(clips, side)
         write_json(path, result)
     if _MIDDLEBURY.value:
-        result["middlebury"] = flow_work.compare_middlebury(_MIDDLEBURY.value)
+        result["middlebury"] = flow_work.middlebury_errors(
+            _MIDDLEBURY.value, {engine: TVL1(engine) for engine in ENGINES}
+        )
         _print_middlebury(result["middlebury"])
     with tempfile.TemporaryDirectory() as folder:
         for workers in map(int, _WORKERS.value):

@@ -68,8 +68,26 @@ def _pairs(frames, count):
             yield pair
 
 
-def compare_middlebury(folder):
-    """Mean endpoint error of each engine in px, of all pixels whose flow is known."""
+def first_pairs(folder, size, *, clips, pairs):
+    """Grey pairs of the first `clips` videos that have frames of `size` (H, W):
+    [[(previous, current), ...] of a clip, ...]."""
+    found = []
+    for video in find_videos(folder):
+        frames = read_video(pathlib.Path(folder) / video, smaller_side=min(size))
+        its_pairs = list(_pairs(frames, pairs))
+        if its_pairs and its_pairs[0][0].shape == size:
+            found.append(its_pairs)
+        if len(found) == clips:
+            break
+    return found
+
+
+def middlebury_errors(folder, engines):
+    """Mean endpoint error of each engine in px, of all pixels whose flow is known.
+
+    Args:
+      engines: {name: function of two grey frames -> flow `[H, W, 2]`}.
+    """
     results = []
     for truth_file in sorted(pathlib.Path(folder).glob("*/flow10.flo")):
         words = np.fromfile(truth_file, "<f4")
@@ -81,10 +99,8 @@ def compare_middlebury(folder):
             for name in ("frame10.png", "frame11.png")
         ]
         errors = {
-            engine: float(
-                np.linalg.norm(TVL1(engine)(*frames) - truth, axis=-1)[known].mean()
-            )
-            for engine in ENGINES
+            name: float(np.linalg.norm(engine(*frames) - truth, axis=-1)[known].mean())
+            for name, engine in engines.items()
         }
         results.append({"name": truth_file.parent.name, **errors})
     return results
