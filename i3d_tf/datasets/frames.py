@@ -11,9 +11,9 @@ from flow.video import VideoError, read_video
 from i3d_tf.datasets.pairing import check_source, part_of, within
 
 RGB_QUALITY = 90
-# At 100 a code decoded with INTEGER_ACCURATE is at most 1 (0.16 px) off (5 and more
-# with TensorFlow's default, INTEGER_FAST), and unlike PNG a JPEG can be decoded in
-# part: reading takes only the crop.
+# At 100 a code decoded with INTEGER_ACCURATE is at most 1 (0.16 px) off, 2 in a value
+# of 100,000 (up to 14 with TensorFlow's default, INTEGER_FAST), and unlike PNG and WebP
+# a JPEG can be decoded in part: reading takes only the crop.
 FLOW_QUALITY = 100
 
 
@@ -74,5 +74,7 @@ def encode_pair(source, flow, *, start=None, end=None, maybe_cut=False):
 
 
 def _jpeg(image, quality):
-    _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    # A Huffman code of its own makes flow 14 % smaller, RGB 4 %, for 0.3 ms a frame.
+    options = cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_OPTIMIZE, 1
+    _, data = cv2.imencode(".jpg", image, options)
     return data.tobytes()
