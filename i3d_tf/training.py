@@ -86,6 +86,7 @@ def train(config, workdir, data_dir, strategy=None):
             seed=config.seed,
             epoch=epoch,
             skip=done,
+            as_codes=True,
         ).take(steps - done)
         label = f"epoch {epoch + 1}/{math.ceil(config.steps / steps_per_epoch)}"
         with tqdm.tqdm(total=steps, initial=done, desc=label, unit="step") as bar:

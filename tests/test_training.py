@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 import tiny
 
-from i3d_tf import training, updates
+from i3d_tf import FLOW, clips, training, updates
 from i3d_tf.checkpoints import load_workdir
 from i3d_tf.config import StreamTraining, from_dict
 from i3d_tf.progress import keep_config
@@ -83,13 +83,13 @@ def random_batch(config):
     return inputs, np.eye(3, dtype=np.float32)[[0, 1, 2, 0]]
 
 
-def one_step(config, strategy):
+def one_step(config, strategy, batch=None):
     """({path: weights before}, after, figures) of one update of the flow stream."""
     with strategy.scope():
         state = training.new_stream_state(config.streams[0], config, 3)
     before = {weight.path: weight.numpy() for weight in state.model.weights}
-    inputs, labels = random_batch(config)
-    dataset = tf.data.Dataset.from_tensors((inputs, labels)).unbatch().batch(4)
+    batch = batch or random_batch(config)
+    dataset = tf.data.Dataset.from_tensors(batch).unbatch().batch(4)
     batch = next(iter(strategy.experimental_distribute_dataset(dataset)))
     step = updates.make_step(strategy, config, {"flow": state})
     figures = step(batch, ("flow",))
@@ -159,6 +159,21 @@ def test_an_update_is_sgd_with_weight_decay():
     assert figures["clips"] == 4
     for variable, gradient in zip(model.trainable_variables, gradients, strict=True):
         assert_updated(variable.path, before, after, gradient)
+
+
+def test_codes_are_normalised_in_the_step():
+    config = tiny.config(rgb=None, flow=FLOW_ALONE)
+    inputs, labels = random_batch(config)
+    codes = np.rint(inputs["flow"] * FLOW.scale + FLOW.zero).astype(np.uint8)
+    (_, after, figures), (_, same, same_figures) = (
+        one_step(config, training.make_strategy("one"), ({"flow": batch}, labels))
+        for batch in (codes, clips.normalise(codes, FLOW).numpy())
+    )
+    assert figures == pytest.approx(same_figures, rel=1e-5)
+    for path, weight in after.items():
+        # The last bit of a clip may differ, and the gradients then in the third digit.
+        atol = 2e-3 * np.abs(weight).max()
+        np.testing.assert_allclose(weight, same[path], atol=atol, err_msg=path)
 
 
 def assert_updated(path, before, after, gradient):
