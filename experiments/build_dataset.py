@@ -7,6 +7,7 @@ Leaves `<data_dir>/two_stream_<dataset>/<name or split>/<version>/` with the rec
 coverage.json (how many videos of each split and class are listed, present and used,
 and for which reason the others are lost) and quarantine.csv (the lost as a table).
 i3d_tf/datasets/<dataset>/README.md says what to download and how it has to lie.
+With --beam_pipeline_options the workers of Apache Beam do it: experiments/cluster.md.
 """
 
 import pathlib
@@ -57,6 +58,11 @@ _DATA_DIR = flags.DEFINE_string("data_dir", None, "TFDS folder.", required=True)
 _WORKERS = flags.DEFINE_integer(
     "workers", None, "Processes; default: the processors at hand.", lower_bound=1
 )
+_BEAM = flags.DEFINE_list(
+    "beam_pipeline_options",
+    None,
+    "Encode by Apache Beam with these of its options, without their dashes.",
+)
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Build again if it is there.")
 _STRICT = flags.DEFINE_bool(
     "strict", False, "Make it an error if a listed video cannot be used."
@@ -82,12 +88,15 @@ def main():
         raise ValueError(f"--dataset {dataset} needs --annotations, the lists")
     if not _FLOW.value and dataset != "volumes":
         raise ValueError(f"--dataset {dataset} needs --flow, of extract_flow")
+    if _BEAM.value and _WORKERS.value:
+        raise ValueError("--workers is for this machine; Beam's runners have their own")
+    beam_options = command.beam_options(_BEAM.value) if _BEAM.value else None
     builder = _BUILDERS[dataset](
         data_dir=_DATA_DIR.value,
         workers=_WORKERS.value,
         strict=_STRICT.value,
     )
-    coverage = builder.build(overwrite=_OVERWRITE.value)
+    coverage = builder.build(_OVERWRITE.value, beam_options)
     if coverage is None:
         print(f"{builder.data_dir}: was there already (--overwrite builds it again)")
         return

@@ -32,3 +32,17 @@ def fail(message):
     """Prints `error: message` and ends the process with exit code 1."""
     print(f"error: {message}", file=sys.stderr)
     sys.exit(1)
+
+
+def beam_options(options):
+    """The `PipelineOptions` of Apache Beam; `options` are without their dashes.
+
+    Raises ValueError if it is not installed.
+    """
+    try:
+        from apache_beam.options.pipeline_options import PipelineOptions
+    except ModuleNotFoundError as error:
+        raise ValueError(
+            f"--beam_pipeline_options needs the extra [beam]: {error}"
+        ) from error
+    return PipelineOptions([f"--{option}" for option in options])

@@ -64,15 +64,9 @@ def _extract(*args, **kwargs):
         return extract_folder(*args, **kwargs, workers=_WORKERS.value)
     if _WORKERS.value:
         raise ValueError("--workers is for this machine; Beam's runners have their own")
-    try:
-        from apache_beam.options.pipeline_options import PipelineOptions
-    except ModuleNotFoundError as error:
-        raise ValueError(
-            f"--beam_pipeline_options needs the extra [beam]: {error}"
-        ) from error
+    options = command.beam_options(_BEAM.value)
     from flow.beam import extract_by_beam
 
-    options = PipelineOptions([f"--{option}" for option in _BEAM.value])
     return extract_by_beam(*args, **kwargs, options=options)
 
 

@@ -172,7 +172,7 @@ def test_codes_are_normalised_in_the_step():
     assert figures == pytest.approx(same_figures, rel=1e-5)
     for path, weight in after.items():
         # The last bit of a clip may differ, and the gradients then in the third digit.
-        atol = 2e-3 * np.abs(weight).max()
+        atol = 2e-3 * np.abs(weight).max() + 1e-7
         np.testing.assert_allclose(weight, same[path], atol=atol, err_msg=path)
 
 

@@ -71,26 +71,28 @@ class ListedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             )
 
     def _generate_examples(self, split):
-        config = self.builder_config
-        entries = [entry for entry in config.listing.videos if entry.split == split]
-        outcomes = encode_all(
-            self._gap_finder(), self._encoder(), entries, self._processes
-        )
-        for outcome in outcomes:
-            add_outcome(self.coverage, outcome)
-            entry = outcome.listed
+        videos = self.builder_config.listing.videos
+        entries = [entry for entry in videos if entry.split == split]
+        work = entries, self._gap_finder(), self._encoder()
+        if self._beam_options is None:
+            return self._encode_here(*work)
+        from i3d_tf.datasets.beam import EncodeListed
+
+        return EncodeListed(*work, _features, self.data_dir)
+
+    def _encode_here(self, entries, find_gap, encode):
+        for outcome in encode_all(find_gap, encode, entries, self._processes):
+            self._count(outcome)
             if outcome.reason is None:
-                yield (
-                    entry.id,
-                    {
-                        "id": entry.id,
-                        "label": -1 if entry.label is None else entry.label,
-                        "source": entry.video,
-                        **outcome.example,
-                    },
-                )
-            elif config.strict:
-                raise ValueError(f"strict: a video cannot be used: {outcome.reason}")
+                yield outcome.listed.id, _features(outcome)
+        self._refuse_empty(entries[0].split)
+
+    def _count(self, outcome):
+        add_outcome(self.coverage, outcome)
+        if self.builder_config.strict and outcome.reason is not None:
+            raise ValueError(f"strict: a video cannot be used: {outcome.reason}")
+
+    def _refuse_empty(self, split):
         labels = self.coverage[split].values()
         if not any(counts["used"] for counts in labels):
             lost = [lost for counts in labels for lost in counts["lost"]]
@@ -99,13 +101,36 @@ class ListedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             )
 
     def _download_and_prepare(self, dl_manager, download_config=None):
-        with encoding_processes(self.builder_config.workers) as self._processes:
-            super()._download_and_prepare(dl_manager, download_config)
+        if self._beam_options is None:
+            with encoding_processes(self.builder_config.workers) as self._processes:
+                super()._download_and_prepare(dl_manager, download_config)
+        else:
+            self._prepare_by_beam(dl_manager, download_config)
         # Here `data_dir` is still the unfinished folder: all get their names at once.
         write_coverage(self.data_dir, self.coverage)
 
-    def build(self, overwrite=False):
+    def _prepare_by_beam(self, dl_manager, download_config):
+        from i3d_tf.datasets.beam import take_outcomes
+
+        try:
+            super()._download_and_prepare(dl_manager, download_config)
+        finally:
+            # If nothing of a split can be used, the writing of its records has failed
+            # with an error that does not say why; this does.
+            for split in list(self.coverage):
+                outcomes = take_outcomes(self.data_dir, split)
+                for outcome in outcomes:
+                    self._count(outcome)
+                if outcomes:
+                    self._refuse_empty(split)
+
+    def build(self, overwrite=False, beam_options=None):
         """Writes the records and their coverage, unless they are there.
+
+        Args:
+          overwrite: whether to build again what is there.
+          beam_options: None, or the `PipelineOptions` of Apache Beam, whose workers
+            then encode. They have to see all folders.
 
         Returns the coverage (see `coverage.new_coverage`), or None if nothing was to
         be done.
@@ -123,8 +148,11 @@ class ListedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         if self.data_path.exists():
             # TFDS would delete it before it builds, and keep nothing if that fails.
             self.data_path.rename(replaced)
+        self._beam_options = beam_options
         try:
-            self.download_and_prepare(download_config=BuildConfig())
+            self.download_and_prepare(
+                download_config=BuildConfig(beam_options=beam_options)
+            )
         finally:
             self._restore()
         return self.coverage
@@ -160,3 +188,14 @@ class ListedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
                 f"now {sum(now.values())} are listed, or others; --overwrite builds it "
                 "again, another --name beside it"
             )
+
+
+def _features(outcome):
+    """Of an Outcome that has an example: what the record holds."""
+    entry = outcome.listed
+    return {
+        "id": entry.id,
+        "label": -1 if entry.label is None else entry.label,
+        "source": entry.video,
+        **outcome.example,
+    }

@@ -35,7 +35,7 @@ def outcome_of(entry, encode, *args):
         return Outcome(entry, True, None, text)
 
 
-def encoding_processes(workers):
+def encoding_processes(workers, apart=False):
     """`with encoding_processes(workers) as processes:` for `encode_all`.
 
     They are for all splits together: to start them takes seconds, as each imports
@@ -43,9 +43,11 @@ def encoding_processes(workers):
 
     Args:
       workers: how many; None takes the processors at hand. With 1 there is none, and
-        the work is done here.
+        the work is done here, unless it is to be done `apart`.
     """
-    return contextlib.nullcontext() if workers == 1 else Workers(workers)
+    if workers == 1 and not apart:
+        return contextlib.nullcontext()
+    return Workers(workers)
 
 
 def encode_all(find_gap, encode, entries, processes):

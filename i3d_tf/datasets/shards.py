@@ -26,9 +26,9 @@ class Shards(shard_utils.ShardConfig):
 class BuildConfig(tfds.download.DownloadConfig):
     """The DownloadConfig of a data set that is made here and not downloaded."""
 
-    def __init__(self):
+    def __init__(self, beam_options=None):
         # TFDS would look in its own storage for a data set of this name.
-        super().__init__(try_download_gcs=False)
+        super().__init__(try_download_gcs=False, beam_options=beam_options)
 
     def get_shard_config(self):
         return Shards()
