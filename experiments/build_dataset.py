@@ -15,6 +15,7 @@ import re
 from absl import flags
 
 from experiments import command
+from flow.pool import LIMIT
 
 _DATASET = flags.DEFINE_enum(
     "dataset",
@@ -57,6 +58,13 @@ _DATA_DIR = flags.DEFINE_string("data_dir", None, "TFDS folder.", required=True)
 _WORKERS = flags.DEFINE_integer(
     "workers", None, "Processes; default: the processors at hand.", lower_bound=1
 )
+_LIMIT = flags.DEFINE_integer(
+    "limit_seconds",
+    LIMIT,
+    "Without progress in a video, after which it is left out; 0: no limit. One worker, "
+    "which is the command itself, has none.",
+    lower_bound=0,
+)
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Build again if it is there.")
 _STRICT = flags.DEFINE_bool(
     "strict", False, "Make it an error if a listed video cannot be used."
@@ -85,6 +93,7 @@ def main():
     builder = _BUILDERS[dataset](
         data_dir=_DATA_DIR.value,
         workers=_WORKERS.value,
+        limit=_LIMIT.value,
         strict=_STRICT.value,
     )
     coverage = builder.build(overwrite=_OVERWRITE.value)

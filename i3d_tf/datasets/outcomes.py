@@ -6,7 +6,7 @@ from typing import NamedTuple
 import av
 import cv2
 
-from flow.pool import ProcessDied, Workers
+from flow.pool import LIMIT, ProcessDied, Workers
 from i3d_tf.datasets.listing import Listed
 
 
@@ -35,7 +35,7 @@ def outcome_of(entry, encode, *args):
         return Outcome(entry, True, None, text)
 
 
-def encoding_processes(workers):
+def encoding_processes(workers, limit=LIMIT):
     """`with encoding_processes(workers) as processes:` for `encode_all`.
 
     They are for all splits together: to start them takes seconds, as each imports
@@ -44,8 +44,10 @@ def encoding_processes(workers):
     Args:
       workers: how many; None takes the processors at hand. With 1 there is none, and
         the work is done here.
+      limit: seconds without progress in a video, after which its process is ended and
+        the video cannot be used; 0 for any. Where there is no process there is none.
     """
-    return contextlib.nullcontext() if workers == 1 else Workers(workers)
+    return contextlib.nullcontext() if workers == 1 else Workers(workers, limit)
 
 
 def encode_all(find_gap, encode, entries, processes):
