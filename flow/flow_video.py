@@ -104,7 +104,11 @@ def _fraction(fps):
 
 def _copy(source, target, fps, tags):
     """Copies the one stream of a container as it is, and adds the tags."""
-    with av.open(str(source)) as container, _open_new(target) as tagged:
+    with (
+        # To guess the format from a name with * or % makes it a series of pictures.
+        av.open(str(source), format="matroska") as container,
+        _open_new(target) as tagged,
+    ):
         tagged.metadata[TAG] = json.dumps(tags)
         template = container.streams.video[0]
         stream = tagged.add_stream_from_template(template, rate=_fraction(fps))
