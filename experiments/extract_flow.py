@@ -17,7 +17,8 @@ from flow.extract import Settings
 from flow.extract_folder import extract_folder
 from flow.pool import LIMIT
 from flow.tvl1 import ENGINES
-from flow.video import SMALLER_SIDE, find_others
+from flow.video import SMALLER_SIDE
+from flow.video_files import find_others
 
 _VIDEOS = flags.DEFINE_string("videos", None, "Folder of videos.", required=True)
 _OUTPUT = flags.DEFINE_string("output", None, "Folder for flow.", required=True)

@@ -27,7 +27,8 @@ from flow.files import (
 from flow.pool import LIMIT, ProcessDied, Workers
 from flow.progress import Progress
 from flow.tvl1 import MIN_SIDE
-from flow.video import estimate_frames, find_videos
+from flow.video import estimate_frames
+from flow.video_files import find_videos
 
 REPORT = "report.json"
 REPORT_SECONDS = 60  # between two writes of the report

@@ -5,7 +5,7 @@ from test_mutations import check_coverage, check_records, check_report
 from tiny_flow import QUICK
 
 from flow.extract_folder import extract_folder
-from flow.video import find_videos
+from flow.video_files import find_videos
 from i3d_tf.datasets.folder.builder import TwoStreamFolder
 
 
