@@ -15,7 +15,6 @@ KINDS = {
     "gif": (".gif", "gif", "rgb8"),
     "mov mjpeg": (".mov", "mjpeg", "yuvj420p"),
     "ts mpeg2": (".ts", "mpeg2video", "yuv420p"),
-    "flv": (".flv", "flv1", "yuv420p"),
 }
 BLOCK = 512  # bytes that are swapped or zeroed at most
 # The beginning and the end of a file hold its headers and indices.
