@@ -16,6 +16,7 @@ import re
 from absl import flags
 
 from experiments import command
+from flow.pool import LIMIT
 
 _DATASET = flags.DEFINE_enum(
     "dataset",
@@ -63,6 +64,13 @@ _BEAM = flags.DEFINE_list(
     None,
     "Encode by Apache Beam with these of its options, without their dashes.",
 )
+_LIMIT = flags.DEFINE_integer(
+    "limit_seconds",
+    LIMIT,
+    "Without progress in a video, after which it is left out; 0: no limit. One worker, "
+    "which is the command itself, has none.",
+    lower_bound=0,
+)
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Build again if it is there.")
 _STRICT = flags.DEFINE_bool(
     "strict", False, "Make it an error if a listed video cannot be used."
@@ -94,6 +102,7 @@ def main():
     builder = _BUILDERS[dataset](
         data_dir=_DATA_DIR.value,
         workers=_WORKERS.value,
+        limit=_LIMIT.value,
         strict=_STRICT.value,
     )
     coverage = builder.build(_OVERWRITE.value, beam_options)

@@ -15,8 +15,10 @@ from absl import flags
 from experiments import command
 from flow.extract import Settings
 from flow.extract_folder import extract_folder
+from flow.pool import LIMIT
 from flow.tvl1 import ENGINES
-from flow.video import SMALLER_SIDE, find_others
+from flow.video import SMALLER_SIDE
+from flow.video_files import find_others
 
 _VIDEOS = flags.DEFINE_string("videos", None, "Folder of videos.", required=True)
 _OUTPUT = flags.DEFINE_string("output", None, "Folder for flow.", required=True)
@@ -26,6 +28,12 @@ _SMALLER_SIDE = flags.DEFINE_integer(
 )
 _WORKERS = flags.DEFINE_integer(
     "workers", None, "Processes; default: the processors at hand.", lower_bound=1
+)
+_LIMIT = flags.DEFINE_integer(
+    "limit_seconds",
+    LIMIT,
+    "Without progress in a video, after which it is failed; 0: no limit.",
+    lower_bound=0,
 )
 _RESUME = flags.DEFINE_bool("resume", True, "Keep flow videos that are there.")
 _BEAM = flags.DEFINE_list(
@@ -61,7 +69,9 @@ def main():
 
 def _extract(*args, **kwargs):
     if _BEAM.value is None:
-        return extract_folder(*args, **kwargs, workers=_WORKERS.value)
+        return extract_folder(
+            *args, **kwargs, workers=_WORKERS.value, limit=_LIMIT.value
+        )
     if _WORKERS.value:
         raise ValueError("--workers is for this machine; Beam's runners have their own")
     options = command.beam_options(_BEAM.value)

@@ -13,7 +13,7 @@ import apache_beam as beam
 from flow.extract import Settings, extract_video, failure, new_entry
 from flow.extract_folder import REPORT, find_sources
 from flow.files import as_path, local_copy, write_json
-from flow.pool import ProcessDied, Workers
+from flow.pool import LIMIT, ProcessDied, Workers
 
 
 def extract_by_beam(videos, output, settings=None, *, options, resume=True):
@@ -86,7 +86,7 @@ class _Extract(beam.DoFn):
         # decoder: were that the runner's process, it would try all videos of the
         # bundle again, and end the whole pipeline when it crashes again.
         self._stack = contextlib.ExitStack()
-        self._process = self._stack.enter_context(Workers(1))
+        self._process = self._stack.enter_context(Workers(1, LIMIT))
 
     def process(self, video):
         videos, output = as_path(self._videos), as_path(self._output)

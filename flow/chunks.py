@@ -11,7 +11,6 @@ from flow.video import VideoError, read_video, to_grey
 # from process to process at once.
 CHUNK = 32
 CHUNK_BYTES = 8 << 20  # of grey frames
-MAX_PIXELS = 4096 * 2160  # of a frame: TV-L1 takes 120 bytes for each, so 1 GB
 
 
 def grey_chunks(source, settings):
@@ -29,14 +28,7 @@ def grey_chunks(source, settings):
     ):
         count += 1
         chunk.append(to_grey(frame))
-        pixels = chunk[-1].size
-        if pixels > MAX_PIXELS:
-            raise VideoError(
-                f"{source}: has frames of {frame.shape[1]}x{frame.shape[0]} px where "
-                f"the smaller side is {settings.smaller_side} px; flow is computed of "
-                f"at most {MAX_PIXELS} px a frame"
-            )
-        if len(chunk) > max(1, min(CHUNK, CHUNK_BYTES // pixels)):
+        if len(chunk) > max(1, min(CHUNK, CHUNK_BYTES // chunk[-1].size)):
             yield np.stack(chunk)
             del chunk[:-1]
     if count < 2:

@@ -16,6 +16,7 @@ from flow import code
 from flow.chunks import chunk_codes, grey_chunks
 from flow.files import exists, local_copy, size_and_time
 from flow.flow_video import describe_flow_video, write_flow_video
+from flow.process import show_progress
 from flow.tvl1 import TVL1
 from flow.video import FPS, SMALLER_SIDE, VideoError
 
@@ -122,7 +123,9 @@ def printable(text):
 
 
 def _map_here(function, items):
-    yield from map(function, items)
+    for item in items:
+        yield function(item)
+        show_progress()
 
 
 def write_flow(

@@ -24,10 +24,11 @@ from flow.files import (
     remove_leftovers,
     write_json,
 )
-from flow.pool import ProcessDied, Workers
+from flow.pool import LIMIT, ProcessDied, Workers
 from flow.progress import Progress
 from flow.tvl1 import MIN_SIDE
-from flow.video import estimate_frames, find_videos
+from flow.video import estimate_frames
+from flow.video_files import find_videos
 
 REPORT = "report.json"
 REPORT_SECONDS = 60  # between two writes of the report
@@ -35,7 +36,9 @@ REPORT_SECONDS = 60  # between two writes of the report
 LONG = 500
 
 
-def extract_folder(videos, output, settings=None, *, workers=None, resume=True):
+def extract_folder(
+    videos, output, settings=None, *, workers=None, resume=True, limit=LIMIT
+):
     """Writes a flow video below `output` for each video below `videos`.
 
     Leaves `output/<same relative path>.mkv` and `output/report.json`, a list with a
@@ -52,9 +55,10 @@ def extract_folder(videos, output, settings=None, *, workers=None, resume=True):
       source_bytes, source_sha256: of the video's file.
 
     All but state, reason and seconds are in the flow video's tags too. A video that
-    cannot be used, or that kills the process that works on it, is "failed", and the
-    rest goes on. A run that was stopped, by whatever, is gone on with by the next:
-    the flow videos that are there are whole, and the others are made anew.
+    cannot be used, that kills the process that works on it, or with which that makes no
+    progress for `limit` seconds (0: no limit), is "failed", and the rest goes on. A run
+    that was stopped, by whatever, is gone on with by the next: the flow videos that are
+    there are whole, and the others are made anew.
 
     Returns that list, sorted by path.
 
@@ -75,7 +79,10 @@ def extract_folder(videos, output, settings=None, *, workers=None, resume=True):
     report = _read_report(output, found)
     written = time.monotonic()
     try:
-        with Workers(workers) as processes, Progress(videos, found, todo) as progress:
+        with (
+            Workers(workers, limit) as processes,
+            Progress(videos, found, todo) as progress,
+        ):
             look_after = functools.partial(
                 _look_after, processes, progress, videos, output, settings, resume
             )

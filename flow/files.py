@@ -33,7 +33,7 @@ def written_aside(path):
     if is_remote(path):
         yield from _uploaded(as_path(path))
         return
-    path = pathlib.Path(path)
+    path = pathlib.Path(path).absolute()  # as below
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(_aside_name(path))
     try:
@@ -117,7 +117,8 @@ def local_copy(path):
     block.
     """
     if not is_remote(path):
-        yield pathlib.Path(path)
+        # FFmpeg takes a name that begins with "12:" for one at a protocol "12".
+        yield pathlib.Path(path).absolute()
         return
     path = as_path(path)
     with tempfile.TemporaryDirectory() as folder:

@@ -6,6 +6,7 @@ holds and how it was made; who reads it checks them.
 
 import collections
 import json
+import math
 import zlib
 from fractions import Fraction
 
@@ -104,7 +105,11 @@ def _fraction(fps):
 
 def _copy(source, target, fps, tags):
     """Copies the one stream of a container as it is, and adds the tags."""
-    with av.open(str(source)) as container, _open_new(target) as tagged:
+    with (
+        # To guess the format from a name with * or % makes it a series of pictures.
+        av.open(str(source), format="matroska") as container,
+        _open_new(target) as tagged,
+    ):
         tagged.metadata[TAG] = json.dumps(tags)
         template = container.streams.video[0]
         stream = tagged.add_stream_from_template(template, rate=_fraction(fps))
@@ -195,6 +200,8 @@ def _tags(path, container, size, flow_frames):
             f"{path}: its tags lack {', '.join(missing)}, as of files that an older "
             "version made"
         )
+    if not _fit_together(tags):
+        raise VideoError(f"{path}: its tag {TAG} is damaged: {text}")
     found = tags["bound"], tags["quantiser"]
     if found != (code.BOUND, code.FORMULA):
         raise VideoError(
@@ -206,6 +213,15 @@ def _tags(path, container, size, flow_frames):
         if wanted is not None and tags[field] != wanted:
             raise VideoError(f"{path}: {field} is {tags[field]}, expected was {wanted}")
     return tags
+
+
+def _fit_together(tags):
+    """Whether frames, rate and duration are what `write_flow_video` writes."""
+    numbers = [tags[name] for name in ("frames", "flow_frames", "fps", "duration")]
+    if not all(isinstance(n, int | float) and 0 < n < math.inf for n in numbers):
+        return False
+    frames, flow_frames, fps, duration = numbers
+    return frames == flow_frames + 1 and math.isclose(duration, frames / fps)
 
 
 def _check_stream(path, container, tags):

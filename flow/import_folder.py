@@ -12,7 +12,7 @@ from flow.files import as_path, is_remote, remove_leftovers, write_json
 from flow.flow_images import find_folders, find_places
 from flow.import_images import import_video, new_import_entry
 from flow.pool import ProcessDied, Workers
-from flow.video import find_videos
+from flow.video_files import find_videos
 
 
 def import_folder(

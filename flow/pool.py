@@ -2,7 +2,8 @@
 
 A decoder may crash on a bad file, and the system kills what takes too much memory. In
 `concurrent.futures.ProcessPoolExecutor` that ends the work of all processes. Here a
-thread looks after each process, so that only one call is lost, and tried again.
+thread looks after each process, so that only one call is lost, and tried again. Nor
+does a decoder that never comes to an end stop the rest: it is ended after a limit.
 """
 
 import collections
@@ -12,9 +13,12 @@ import itertools
 import os
 import threading
 
-from flow.process import Died, Process
+from flow.process import Died, Hung, Process
 
 TRIES = 2  # of a call whose process dies
+# Without progress in a video. A step of a sound one takes seconds, and reading it from
+# a slow storage minutes.
+LIMIT = 600  # seconds
 
 
 class ProcessDied(ValueError):
@@ -52,15 +56,24 @@ class Workers:
     """`with Workers(count) as workers:` processes that answer calls.
 
     All methods may be called from any thread. A call whose process dies is tried once
-    more in a new one; then it raises ProcessDied. At the end of the block, or an error
-    in it, all processes are killed; and they end by themselves if this one is killed.
+    more in a new one; then it raises ProcessDied. It does so at once where a call shows
+    no progress for `limit` seconds, and its process is killed. At the end of the block,
+    or an error in it, all processes are killed; and they end by themselves if this one
+    is killed.
 
     Attributes:
       count: how many processes there are.
     """
 
-    def __init__(self, count=None):
-        """`count` of None takes the processors at hand."""
+    def __init__(self, count=None, limit=None):
+        """`count` of None takes the processors at hand.
+
+        `limit` is the longest time in seconds that a call may go on without an answer,
+        a value of a stream or `process.show_progress`; None or 0 for any.
+        """
+        if limit and limit < 0:
+            raise ValueError(f"limit is {limit} s; it must be above 0, or 0 for none")
+        self._limit = limit or None
         self.count = default_workers() if count is None else count
         if self.count < 1:
             raise ValueError(f"workers is {count}; it must be at least 1")
@@ -170,6 +183,8 @@ class Workers:
                 self._give_up_after(tries, died)
 
     def _give_up_after(self, tries, died):
+        if isinstance(died, Hung):
+            raise ProcessDied(f"its process was ended, as it {died}") from died
         if self._closed or tries == TRIES:
             raise ProcessDied(f"its process died {tries} times, {died}") from died
 
@@ -177,7 +192,7 @@ class Workers:
         with self._lock:
             if self._closed:
                 raise ProcessDied("the processes were ended")
-            process = Process()
+            process = Process(self._limit)
             self._processes.add(process)
             return process
 

@@ -6,6 +6,7 @@ import multiprocessing.resource_tracker
 import os
 import signal
 import threading
+import time
 import traceback
 
 import cv2
@@ -15,10 +16,16 @@ class Died(Exception):
     """A process ended in the middle of a call; the message says how."""
 
 
+class Hung(Died):
+    """A process was ended, as a call showed no progress for too long."""
+
+
 class Process:
     """A process that runs one generator function after another."""
 
-    def __init__(self):
+    def __init__(self, limit=None):
+        """`limit`: see `flow.pool.Workers`."""
+        self._limit = limit
         # Started anew, not forked: a fork of a process with threads (TensorFlow's,
         # OpenCV's) can hang.
         context = multiprocessing.get_context("spawn")
@@ -39,12 +46,21 @@ class Process:
         """Yields what function(*args) yields there; its errors are raised here."""
         self._exchange(self._connection.send, (function, args))
         while True:
-            kind, value = self._exchange(self._connection.recv)
+            kind, value = self._exchange(self._receive)
+            if kind == "progress":
+                continue
             if kind == "end":
                 return
             if kind == "error":
                 raise value
             yield value
+
+    def _receive(self):
+        if not self._connection.poll(self._limit):
+            self.kill()
+            self._process.join()
+            raise Hung(f"showed no progress for {self._limit:g} s")
+        return self._connection.recv()
 
     def _exchange(self, transfer, *message):
         try:
@@ -72,8 +88,25 @@ def _how(exitcode):
     return f"killed by signal {-exitcode} ({signal.strsignal(-exitcode)})"
 
 
+_connection = None  # in a process of the pool, to its parent
+_shown = 0.0  # when it last showed progress
+
+
+def show_progress():
+    """Tells the parent, for its limit in time, that a call goes on.
+
+    For what works on a video, after each step; in any other process does nothing.
+    """
+    global _shown
+    if _connection and time.monotonic() > _shown + 1:
+        _shown = time.monotonic()
+        _answer(_connection, "progress", None)
+
+
 def _serve(connection):
     """What a process does: answers until it is killed or its parent ends."""
+    global _connection
+    _connection = connection
     # One process a core is there already; more threads only get in their way.
     cv2.setNumThreads(1)
     threading.Thread(target=_end_with_parent, daemon=True).start()

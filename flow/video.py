@@ -4,8 +4,6 @@ PyAV reports corrupt packets and real timestamps, both hidden by
 `cv2.VideoCapture`.
 """
 
-import os
-import pathlib
 from fractions import Fraction
 
 import av
@@ -13,80 +11,23 @@ import cv2
 import numpy as np
 
 from flow import files
+from flow.process import show_progress
 
 FPS = 25
 SMALLER_SIDE = 256
 # A frame that is shown for longer has a damaged timestamp beside it, and would be
 # repeated without end.
 LONGEST_FRAME = 3600  # seconds
-SUFFIXES = frozenset(
-    ".3gp .avi .flv .gif .m4v .mkv .mov .mp4 .mpeg .mpg .ts .webm .wmv".split()
-)
+# Beyond the first LONGEST_FRAME: with a damaged rate all frames last for very long.
+LONGEST_MEAN = 60  # seconds
+# A decoder holds several frames, and a damaged header may claim any size.
+MAX_DECODED = 8192 * 4320  # px
+_DECODER = {"max_pixels": str(MAX_DECODED)}
+MAX_PIXELS = 4096 * 2160  # after the resize: TV-L1 takes 120 bytes for each, so 1 GB
 
 
 class VideoError(ValueError):
     """A video that cannot be used; the message names the file and the cause."""
-
-
-def find_videos(folder):
-    """Relative paths, sorted, of the files below `folder` with a video's suffix.
-
-    Links are followed; one that leads nowhere is listed, as its video is missing.
-    What is hidden (a part of the path begins with a dot) is passed over: unfinished
-    files of ours, and other programs' companions of videos.
-
-    A remote folder (`flow.files`) has no links, and none below it may have a video's
-    suffix.
-
-    Raises ValueError if `folder` is no folder or holds none, OSError if a folder
-    in it cannot be read.
-    """
-    if not files.is_folder(folder):
-        raise ValueError(f"{folder}: no such folder of videos")
-    found = [path for path in _files_below(folder) if _is_video(path)]
-    if not found:
-        raise ValueError(f"{folder}: no videos found ({' '.join(sorted(SUFFIXES))})")
-    return found
-
-
-def find_others(folder):
-    """Relative paths, sorted, of what `find_videos` passes over for its suffix."""
-    return [path for path in _files_below(folder) if not _is_video(path)]
-
-
-def _is_video(path):
-    return path.suffix.lower() in SUFFIXES
-
-
-def _files_below(folder):
-    """Relative paths, sorted, of all files that are not hidden."""
-    if files.is_remote(folder):
-        folder = files.as_path(folder)
-        return sorted(
-            pathlib.Path(*path.relative_to(folder).parts)
-            for path in files.remote_files_below(folder, _is_video)
-        )
-    folder = pathlib.Path(folder).absolute()
-
-    def refuse(error):
-        raise error
-
-    found = []
-    for here, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
-        here = pathlib.Path(here)
-        folders[:] = [name for name in folders if not _is_passed_over(here / name)]
-        for path in (here / name for name in names if not name.startswith(".")):
-            leads_nowhere = path.is_symlink() and not path.exists()
-            if path.is_file() or leads_nowhere:
-                found.append(path.relative_to(folder))
-    return sorted(found)
-
-
-def _is_passed_over(folder):
-    """Hidden, or a link back to a folder on its way, which would have no end."""
-    if folder.name.startswith("."):
-        return True
-    return folder.is_symlink() and any(map(folder.samefile, folder.parents))
 
 
 def estimate_frames(path, fps=FPS):
@@ -97,7 +38,7 @@ def estimate_frames(path, fps=FPS):
     try:
         with (
             files.local_copy(path) as local,
-            av.open(str(local), metadata_errors="replace") as container,
+            _open(local) as container,
         ):
             if not container.streams.video:
                 return 0
@@ -111,6 +52,12 @@ def estimate_frames(path, fps=FPS):
     return None
 
 
+def _open(local):
+    # Titles in HMDB51's files are not UTF-8; they are of no use here. The options are
+    # for the frames that FFmpeg decodes to find out what is in the file.
+    return av.open(str(local), metadata_errors="replace", options=_DECODER)
+
+
 def read_video(path, *, fps=FPS, smaller_side=SMALLER_SIDE):
     """Yields the frames of a video, `[H, W, 3]` uint8 RGB, as the networks see it.
 
@@ -118,8 +65,8 @@ def read_video(path, *, fps=FPS, smaller_side=SMALLER_SIDE):
     the smaller side `smaller_side` px by bilinear interpolation, aspect kept. All
     have the size of the first.
 
-    Raises VideoError if the file cannot be decoded to its end, or its frames change
-    their aspect on the way.
+    Raises VideoError if the file cannot be decoded to its end, its frames change their
+    aspect on the way, or they have more than MAX_PIXELS px after the resize.
     """
     first = None
     for image in resample(decode(path), fps):
@@ -130,6 +77,11 @@ def read_video(path, *, fps=FPS, smaller_side=SMALLER_SIDE):
             raise VideoError(
                 f"{path}: its frames change from {first[1]}x{first[0]} to "
                 f"{size[1]}x{size[0]} px (after the resize)"
+            )
+        if first[0] * first[1] > MAX_PIXELS:
+            raise VideoError(
+                f"{path}: has frames of {first[1]}x{first[0]} px where the smaller "
+                f"side is {smaller_side} px; at most {MAX_PIXELS} px are possible"
             )
         yield _resize_to(image, first)
 
@@ -143,20 +95,22 @@ def decode(path):
 
     Raises VideoError if the file cannot be decoded to its end or has no frame.
     """
-    previous = end = None
+    first = previous = end = decoder = None
     try:
         with (
             files.local_copy(path) as local,
-            # Titles in HMDB51's files are not UTF-8; they are of no use here.
-            av.open(str(local), metadata_errors="replace") as container,
+            _open(local) as container,
         ):
             if not container.streams.video:
                 raise VideoError(f"{path}: has no video stream")
             stream = container.streams.video[0]
+            decoder = stream.codec_context
+            if decoder:  # else FFmpeg has none for this codec, and says so below
+                decoder.options = _DECODER
             # Threads for frames (AUTO) lose an error in the last few frames.
             stream.thread_type = "SLICE"
             rate = stream.average_rate or stream.guessed_rate or FPS
-            for frame in container.decode(stream):
+            for count, frame in enumerate(container.decode(stream), 1):
                 if frame.is_corrupt:
                     raise VideoError(
                         f"{path}: a frame is damaged (at {float(end or 0):.2f} s)"
@@ -170,13 +124,22 @@ def decode(path):
                         f"{float(duration):.2f} s, after one that ended at "
                         f"{float(end or 0):.2f} s; timestamps are damaged"
                     )
+                show_progress()
                 previous, end = start, start + duration
+                first = start if first is None else first
+                if end - first > LONGEST_FRAME + LONGEST_MEAN * count:
+                    raise VideoError(
+                        f"{path}: {count} frames last {float(end - first):.2f} s; "
+                        "timestamps are damaged"
+                    )
                 image = frame.to_ndarray(format="rgb24")
                 # The rotation is counter-clockwise in degrees, as is rot90's.
                 turns = round(frame.rotation / 90)
                 yield start, duration, np.ascontiguousarray(np.rot90(image, turns))
     except (av.error.FFmpegError, OSError) as error:
         reason = getattr(error, "strerror", None) or error
+        if decoder and not decoder.width:
+            reason = f"{reason}; of frames without a size, or above {MAX_DECODED} px"
         raise VideoError(f"{path}: cannot be decoded ({reason})") from error
     if end is None:
         raise VideoError(f"{path}: has no frames")

@@ -99,8 +99,8 @@ def test_a_process_that_dies_costs_one_video(pairs, monkeypatch):
     class Workers:
         """Of which the process dies at `wave/b.avi`."""
 
-        def __init__(self, _):
-            pass
+        def __init__(self, count, limit):
+            assert (count, limit) == (2, 9)
 
         def __enter__(self):
             return self
@@ -117,7 +117,7 @@ def test_a_process_that_dies_costs_one_video(pairs, monkeypatch):
             return map(function, items)
 
     monkeypatch.setattr(outcomes, "Workers", Workers)
-    found = folder_builder(pairs, workers=2).build()
+    found = folder_builder(pairs, workers=2, limit=9).build()
     reason = "wave/b.avi: its process died 2 times"
     assert found["test"]["wave"] == {
         "listed": 1,

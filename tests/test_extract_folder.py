@@ -21,7 +21,7 @@ from flow.extract import flow_path
 from flow.extract_folder import extract_folder
 from flow.flow_video import describe_flow_video
 from flow.tvl1 import TVL1
-from flow.video import find_videos
+from flow.video_files import find_videos
 
 A = pathlib.Path("a.avi")
 

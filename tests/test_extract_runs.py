@@ -78,6 +78,7 @@ def test_the_last_videos_are_shared(tmp_path, write_video, spread, monkeypatch):
 class Deadly(Settings):
     """Kills its process at frames that begin with `pixels`, each time or but once."""
 
+    number = signal.SIGKILL
     pixels = None
     mark = None  # a file that says it has been done
 
@@ -85,12 +86,12 @@ class Deadly(Settings):
         tvl1 = super().tvl1()
         if self.pixels is None:
             return tvl1
-        return Trap(tvl1, self.pixels, self.mark)
+        return Trap(tvl1, self.number, self.pixels, self.mark)
 
 
 class Trap:
-    def __init__(self, tvl1, pixels, mark):
-        self.tvl1, self.pixels, self.mark = tvl1, pixels, mark
+    def __init__(self, tvl1, number, pixels, mark):
+        self.tvl1, self.number, self.pixels, self.mark = tvl1, number, pixels, mark
         self.parameters = tvl1.parameters
 
     def __call__(self, previous, current):
@@ -99,14 +100,15 @@ class Trap:
         ):
             if self.mark:
                 self.mark.touch()
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), self.number)
         return self.tvl1(previous, current)
 
 
-def deadly(frame, mark=None):
+def deadly(frame, mark=None, number=signal.SIGKILL):
     settings = Deadly("opencv", smaller_side=16, parameters=QUICK.parameters)
     # Of a frozen dataclass; they travel to the processes with its other fields.
-    settings.__dict__.update(pixels=to_grey(frame)[0, :4].tobytes(), mark=mark)
+    pixels = to_grey(frame)[0, :4].tobytes()
+    settings.__dict__.update(number=number, pixels=pixels, mark=mark)
     return settings
 
 
@@ -127,6 +129,18 @@ def test_a_video_that_kills_its_process_is_failed(tmp_path, videos, spread, vide
     expected = flow_videos(tmp_path / "undisturbed")
     del expected[video.replace(".avi", ".mkv")]
     assert flow_videos(tmp_path / "flow") == expected
+
+
+@pytest.mark.parametrize("video", ["v0-long.avi", "v1.avi"])
+def test_a_video_without_progress_is_failed(tmp_path, videos, spread, video):
+    frames = noise(120, seed=99) if "long" in video else noise(6, seed=1)
+    settings = deadly(frames[3], number=signal.SIGSTOP)
+    report = extract_folder(videos, tmp_path / "flow", settings, workers=2, limit=5)
+    reason = (
+        f"{videos / video}: its process was ended, as it showed no progress for 5 s"
+    )
+    assert {e["video"]: e["reason"] for e in report if e["reason"]} == {video: reason}
+    assert len(report) == 4 and len(flow_videos(tmp_path / "flow")) == 3
 
 
 @pytest.mark.parametrize("video", ["v0-long.avi", "v1.avi"])

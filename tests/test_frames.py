@@ -17,6 +17,7 @@ from tiny_datasets import (
 )
 
 from flow.video import VideoError
+from i3d_tf.datasets import frames as frames_module
 from i3d_tf.datasets.frames import encode_pair
 from i3d_tf.datasets.pairing import part_of, within
 
@@ -160,3 +161,40 @@ def test_neither_the_part_nor_the_whole_video(tmp_path, write_video):
     video = write_pair(tmp_path, "a.mp4", write_video, frames=40)
     with pytest.raises(VideoError, match="a.mp4: lasts 1.60 s, listed are 30 to 40 s"):
         encode_pair(video, tmp_path / "flow/a.mkv", start=30, end=40, maybe_cut=True)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"fps": 25', '"fps": 0 '),
+        ('"fps": 25', '"fps": 26'),
+        ('"fps": 25', '"fps":"5"'),
+        ('"frames": 5', '"frames": 6'),
+        ('"duration": 0.2', '"duration": NaN'),
+        ('"smaller_side": 24', '"smaller_side": "4'),
+        ('"smaller_side": 24', '"smaller_side": -4'),
+        ('"smaller_side": 24', '"smaller_siDe": 24'),
+    ],
+)
+def test_damaged_tags_are_an_error_of_the_video(tmp_path, write_video, old, new):
+    video = write_video(tmp_path / "a.avi", source_frames(5, 0))
+    flow = write_flow(tmp_path / "a.mkv", flow_codes(5, 0))
+    encode_pair(video, flow)
+    data = flow.read_bytes()
+    assert data.count(old.encode()) == 1 and len(old) == len(new)
+    flow.write_bytes(data.replace(old.encode(), new.encode()))
+    with pytest.raises(VideoError, match=r"a\.mkv: its tag "):
+        encode_pair(video, flow)
+
+
+def test_a_record_has_a_largest_size(tmp_path, write_video, monkeypatch):
+    video = write_video(tmp_path / "a.avi", source_frames(50, 0))
+    flow = write_flow(tmp_path / "a.mkv", flow_codes(50, 0))
+    pair = encode_pair(video, flow, start=0, end=1)
+    size = sum(map(len, pair["rgb"] + pair["flow"]))
+    monkeypatch.setattr(frames_module, "MAX_BYTES", size)
+    assert encode_pair(video, flow, start=0, end=1) == pair
+    monkeypatch.setattr(frames_module, "MAX_BYTES", size - 1)
+    message = "a.avi: 1 s of it fill 0 MB, the most that a record may have; list short"
+    with pytest.raises(VideoError, match=message):
+        encode_pair(video, flow, start=0, end=1)

@@ -11,6 +11,7 @@ import time
 import pytest
 
 from flow.pool import ProcessDied, Workers, map_videos
+from flow.process import show_progress
 
 
 def exit_at_3(number):
@@ -221,6 +222,55 @@ def test_an_error_in_the_block_ends_calls_that_do_not_end(tmp_path):
             raise RuntimeError("enough")
     thread.join()
     assert len(died) == 1
+
+
+def hang_at_3(folder, number):
+    """Each time; and leaves a mark for each."""
+    if number == 3:
+        (folder / f"{time.monotonic()}").touch()
+        threading.Event().wait()
+    return number
+
+
+def work_for_long(number):
+    for _ in range(number):
+        time.sleep(0.5)
+        show_progress()
+    return number
+
+
+def values_and_a_hang(folder, end):
+    for number in range(end):
+        yield hang_at_3(folder, number)
+
+
+def test_a_call_without_progress_is_ended_and_not_tried_again(tmp_path):
+    with Workers(2, limit=4) as workers:
+        results = {}
+
+        def attempt(number):
+            try:
+                results[number] = workers.call(hang_at_3, tmp_path, number)
+            except ProcessDied as error:
+                results[number] = str(error)
+
+        list(workers.look_after(attempt, range(9)))
+        reason = "its process was ended, as it showed no progress for 4 s"
+        assert results.pop(3) == reason and len(list(tmp_path.iterdir())) == 1
+        assert results == {number: number for number in range(9) if number != 3}
+        given = []
+        with pytest.raises(ProcessDied, match=f"^{reason}$"):
+            given.extend(workers.stream(values_and_a_hang, tmp_path, 9))
+        assert given == [] or given == [0, 1, 2]
+        assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_call_that_shows_progress_may_take_longer():
+    with Workers(1, limit=4) as workers:
+        assert workers.call(work_for_long, 12) == 12
+    show_progress()  # of no matter where nobody waits
+    with pytest.raises(ValueError, match="limit is -1 s"):
+        Workers(1, limit=-1)
 
 
 def interrupt_itself(number):

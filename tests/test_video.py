@@ -6,6 +6,7 @@ import av
 import numpy as np
 import pytest
 
+from flow import video as video_module
 from flow.video import (
     VideoError,
     decode,
@@ -272,6 +273,36 @@ def test_damaged_timestamps_are_no_endless_video(
     video = write_video(tmp_path / "a.mkv", ramp(3), pts=starts, durations=durations)
     with pytest.raises(VideoError, match="a.mkv: a frame at .* timestamps are damaged"):
         list(read_video(video, smaller_side=24))
+
+
+def test_a_damaged_rate_is_no_endless_video(tmp_path, write_video, monkeypatch):
+    monkeypatch.setattr(video_module, "LONGEST_FRAME", 10)
+    monkeypatch.setattr(video_module, "LONGEST_MEAN", 2)
+    # Frames of 3 s: k of them last 3 k s, and may last 10 + 2 k.
+    whole = write_video(tmp_path / "a.avi", ramp(10), fps=Fraction(1, 3))
+    assert len(list(read_video(whole, smaller_side=24))) == 750
+    longer = write_video(tmp_path / "b.avi", ramp(40), fps=Fraction(1, 3))
+    message = "b.avi: 11 frames last 33.00 s; timestamps are damaged"
+    with pytest.raises(VideoError, match=message):
+        list(read_video(longer, smaller_side=24))
+
+
+def test_too_large_frames_are_not_decoded(tmp_path, write_video, monkeypatch):
+    path = write_video(tmp_path / "a.avi", ramp(3))
+    pixels = ramp(3)[0, ..., 0].size
+    # FFmpeg counts a margin of the lines in memory too.
+    monkeypatch.setitem(video_module._DECODER, "max_pixels", str(4 * pixels))
+    assert len(list(read_video(path, smaller_side=24))) == 3
+    monkeypatch.setitem(video_module._DECODER, "max_pixels", str(pixels - 1))
+    with pytest.raises(VideoError, match=r"a.avi: cannot be decoded \(.*above .* px"):
+        list(read_video(path, smaller_side=24))
+
+
+@pytest.mark.parametrize("shape", [(4, 200), (200, 4)])
+def test_a_strip_is_refused_before_it_is_enlarged(tmp_path, write_video, shape):
+    path = write_video(tmp_path / "a.avi", np.zeros((2, *shape, 3), np.uint8))
+    with pytest.raises(VideoError, match="a.avi: has frames of .* are possible"):
+        list(read_video(path, smaller_side=480))
 
 
 @pytest.mark.parametrize("content", [b"this is no video\n", b"", None])

@@ -13,7 +13,8 @@ import tqdm
 from flow.extract import Settings
 from flow.extract_folder import extract_folder
 from flow.tvl1 import ENGINES, TVL1
-from flow.video import VideoError, find_videos, read_video, to_grey
+from flow.video import VideoError, read_video, to_grey
+from flow.video_files import find_videos
 
 SKIPPED = 10  # frames: what a clip begins with is often dark or still
 APART = 5  # frames from pair to pair

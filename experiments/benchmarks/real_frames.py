@@ -8,7 +8,8 @@ import tqdm
 
 from flow import code
 from flow.tvl1 import TVL1
-from flow.video import SMALLER_SIDE, VideoError, find_videos, read_video, to_grey
+from flow.video import SMALLER_SIDE, VideoError, read_video, to_grey
+from flow.video_files import find_videos
 
 MIN_FRAMES = 16  # a video with fewer pairs is passed over
 

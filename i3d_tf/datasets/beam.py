@@ -11,14 +11,15 @@ import json
 import apache_beam as beam
 
 from flow.files import as_path, exists, local_copy, write_json
+from flow.pool import Workers
 from i3d_tf.datasets.listing import Listed
-from i3d_tf.datasets.outcomes import Outcome, encode_all, encoding_processes
+from i3d_tf.datasets.outcomes import Outcome, encode_all
 
 
 class EncodeListed(beam.PTransform):
     """A pipeline -> `(id, example)` of all videos of a split that can be used."""
 
-    def __init__(self, entries, find_gap, encode, features_of, folder):
+    def __init__(self, entries, find_gap, encode, features_of, folder, limit):
         """Puts the entries into a file, as Dataflow takes no pipeline above 10 MB.
 
         Args:
@@ -26,10 +27,11 @@ class EncodeListed(beam.PTransform):
           find_gap, encode: as those of `outcomes.encode_all`.
           features_of: function of an Outcome that has an example -> its features.
           folder: where the split's two files are to be; all workers have to see it.
+          limit: of `ListedConfig`.
         """
         super().__init__()
         self._split = entries[0].split
-        self._find_gap, self._encode = find_gap, encode
+        self._encode = _Encode(find_gap, encode, limit)
         self._features_of, self._folder = features_of, str(folder)
         write_json(_listed_path(folder, self._split), [list(e) for e in entries])
 
@@ -43,7 +45,7 @@ class EncodeListed(beam.PTransform):
             | named("Read") >> beam.FlatMap(_read_listed, self._split)
             # Else the worker that reads the list would encode them all.
             | named("Spread") >> beam.Reshuffle()
-            | named("Encode") >> beam.ParDo(_Encode(self._find_gap, self._encode))
+            | named("Encode") >> beam.ParDo(self._encode)
         )
         told = outcomes | named("Tell") >> beam.Map(_without_example)
         _ = (
@@ -60,13 +62,13 @@ class EncodeListed(beam.PTransform):
 
 
 class _Encode(beam.DoFn):
-    def __init__(self, find_gap, encode):
-        self._find_gap, self._encode = find_gap, encode
+    def __init__(self, find_gap, encode, limit):
+        self._find_gap, self._encode, self._limit = find_gap, encode, limit
 
     def setup(self):
         # A process of its own, as a bad file may crash a decoder: see `flow.beam`.
         self._stack = contextlib.ExitStack()
-        self._process = self._stack.enter_context(encoding_processes(1, apart=True))
+        self._process = self._stack.enter_context(Workers(1, self._limit))
 
     def process(self, entry):
         yield from encode_all(self._find_gap, self._encode, [entry], self._process)

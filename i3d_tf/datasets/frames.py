@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 
 from flow.flow_video import describe_flow_video, read_flow_video
+from flow.process import show_progress
 from flow.video import VideoError, read_video
 from i3d_tf.datasets.pairing import check_source, part_of, within
 
@@ -15,6 +16,9 @@ RGB_QUALITY = 90
 # of 100,000 (up to 14 with TensorFlow's default, INTEGER_FAST), and unlike PNG and WebP
 # a JPEG can be decoded in part: reading takes only the crop.
 FLOW_QUALITY = 100
+# Of a record, which is in memory as a whole, several times where processes encode, and
+# must stay below the 2 GB of a protocol buffer. 20 minutes of 256x341 px have as much.
+MAX_BYTES = 1 << 29
 
 
 def encode_pair(source, flow, *, start=None, end=None, maybe_cut=False):
@@ -36,14 +40,17 @@ def encode_pair(source, flow, *, start=None, end=None, maybe_cut=False):
 
     Raises:
       VideoError: if either cannot be read, they differ in size, length or source, or
-        the part has no pair.
+        the part has no pair or more than MAX_BYTES.
     """
     made = describe_flow_video(flow)
+    side = made.get("smaller_side")
+    if not isinstance(side, int) or side < 1:
+        raise VideoError(f"{flow}: its tag smaller_side is {side!r}, which is no size")
     check_source(source, made)
     start, end = part_of(source, made["duration"], start, end, maybe_cut)
-    frames = read_video(source, fps=made["fps"], smaller_side=made["smaller_side"])
+    frames = read_video(source, fps=made["fps"], smaller_side=side)
     next(frames)  # Nothing moves into the first frame: it has no flow.
-    rgb, codes = [], []
+    rgb, codes, encoded = [], [], 0
     pairs = itertools.zip_longest(frames, read_flow_video(flow))
     for image, code in within(pairs, made["fps"], start, end):
         if image is None or code is None:
@@ -58,6 +65,14 @@ def encode_pair(source, flow, *, start=None, end=None, maybe_cut=False):
             )
         rgb.append(_jpeg(image[..., ::-1], RGB_QUALITY))
         codes.append(_jpeg(np.concatenate([code[..., 0], code[..., 1]]), FLOW_QUALITY))
+        encoded += len(rgb[-1]) + len(codes[-1])
+        if encoded > MAX_BYTES:
+            raise VideoError(
+                f"{source}: {len(rgb) / made['fps']:.0f} s of it fill "
+                f"{MAX_BYTES >> 20} MB, the most that a record may have; list shorter "
+                "parts of it"
+            )
+        show_progress()
     if not rgb:
         raise VideoError(f"{source}: from {start:g} to {end:g} s there is no frame")
     height, width = image.shape[:2]

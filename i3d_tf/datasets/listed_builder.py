@@ -5,6 +5,7 @@ import dataclasses
 
 import tensorflow_datasets as tfds
 
+from flow.pool import LIMIT
 from i3d_tf.datasets.coverage import (
     COVERAGE,
     UNLABELLED,
@@ -25,12 +26,15 @@ class ListedConfig(tfds.core.BuilderConfig):
     Attributes:
       listing: labels and listed videos.
       workers: processes that encode; None takes the processors at hand.
+      limit: seconds without progress in a video, after which it cannot be used; 0 for
+        any. With one worker, which is this process, there is no limit.
       strict: whether a video that cannot be used is an error.
     """
 
     # Not in the repr: TFDS logs it, and UCF101 lists 13,320 videos.
     listing: Listing | None = dataclasses.field(default=None, repr=False)
     workers: int | None = None
+    limit: float = LIMIT
     strict: bool = False
 
 
@@ -78,7 +82,7 @@ class ListedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             return self._encode_here(*work)
         from i3d_tf.datasets.beam import EncodeListed
 
-        return EncodeListed(*work, _features, self.data_dir)
+        return EncodeListed(*work, _features, self.data_dir, self.builder_config.limit)
 
     def _encode_here(self, entries, find_gap, encode):
         for outcome in encode_all(find_gap, encode, entries, self._processes):
@@ -101,8 +105,9 @@ class ListedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             )
 
     def _download_and_prepare(self, dl_manager, download_config=None):
+        config = self.builder_config
         if self._beam_options is None:
-            with encoding_processes(self.builder_config.workers) as self._processes:
+            with encoding_processes(config.workers, config.limit) as self._processes:
                 super()._download_and_prepare(dl_manager, download_config)
         else:
             self._prepare_by_beam(dl_manager, download_config)

@@ -50,9 +50,10 @@ def make_listing(labels, located, what, splits=("train", "test")):
       splits: that have to be there.
 
     Raises:
-      ValueError: a path that leaves the folder of videos, a name that a split cannot
-        have, a video that is listed twice, in two splits or under two labels, a split
-        with labels and without, or no training video of a label.
+      ValueError: a path that leaves the folder of videos or is not one line of UTF-8,
+        a name that a split cannot have, a video that is listed twice, in two splits or
+        under two labels, a split with labels and without, or no training video of a
+        label.
     """
     videos, by_path, labelled = [], {}, {}
     for where, entry in located:
@@ -106,6 +107,12 @@ def read_times(start, end, where):
 
 def _inside(video, where):
     """The path without `.` and `//`, so that a video has one name."""
+    wrong = next(filter(_is_control, video), None)
+    if wrong:
+        raise ValueError(
+            f"{_one_line(where)}: path '{_one_line(video)}' holds {wrong!a}; "
+            "paths are one line of UTF-8, rename the file"
+        )
     path = pathlib.PurePosixPath(video)
     if path.is_absolute() or ".." in path.parts:
         raise ValueError(
@@ -113,6 +120,15 @@ def _inside(video, where):
             "to it"
         )
     return path.as_posix()
+
+
+def _is_control(character):
+    """As line breaks and NUL; and bytes of a file's name that are no UTF-8."""
+    return unicodedata.category(character) in ("Cc", "Cs")
+
+
+def _one_line(text):
+    return "".join(ascii(c)[1:-1] if _is_control(c) else c for c in str(text))
 
 
 def _check_split(entry, labelled, where):

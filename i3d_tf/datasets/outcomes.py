@@ -6,7 +6,7 @@ from typing import NamedTuple
 import av
 import cv2
 
-from flow.pool import ProcessDied, Workers
+from flow.pool import LIMIT, ProcessDied, Workers
 from i3d_tf.datasets.listing import Listed
 
 
@@ -35,7 +35,7 @@ def outcome_of(entry, encode, *args):
         return Outcome(entry, True, None, text)
 
 
-def encoding_processes(workers, apart=False):
+def encoding_processes(workers, limit=LIMIT):
     """`with encoding_processes(workers) as processes:` for `encode_all`.
 
     They are for all splits together: to start them takes seconds, as each imports
@@ -43,11 +43,11 @@ def encoding_processes(workers, apart=False):
 
     Args:
       workers: how many; None takes the processors at hand. With 1 there is none, and
-        the work is done here, unless it is to be done `apart`.
+        the work is done here.
+      limit: seconds without progress in a video, after which its process is ended and
+        the video cannot be used; 0 for any. Where there is no process there is none.
     """
-    if workers == 1 and not apart:
-        return contextlib.nullcontext()
-    return Workers(workers)
+    return contextlib.nullcontext() if workers == 1 else Workers(workers, limit)
 
 
 def encode_all(find_gap, encode, entries, processes):

@@ -26,7 +26,7 @@ def check_source(source, made):
     if found != digest:
         raise VideoError(
             f"{source}: is not the file that its flow video was made from (SHA-256 "
-            f"{found[:8]}..., that of the flow video {digest[:8]}...)"
+            f"{found[:8]}..., that of the flow video {str(digest)[:8]}...)"
         )
 
 

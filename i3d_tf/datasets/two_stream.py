@@ -25,8 +25,8 @@ class TwoStreamConfig(ListedConfig):
     flow: pathlib.Path | None = None
 
 
-def new_config(name, listing, videos, flow, *, workers=None, strict=False):
-    """The config `name` of a builder.
+def new_config(name, listing, videos, flow, **options):
+    """The config `name` of a builder; options are those of `ListedConfig`.
 
     Raises ValueError if there is no folder of flow videos.
     """
@@ -34,12 +34,7 @@ def new_config(name, listing, videos, flow, *, workers=None, strict=False):
     if not is_folder(flow):
         raise ValueError(f"{flow}: no such folder of flow videos")
     return TwoStreamConfig(
-        name=name,
-        listing=listing,
-        videos=videos,
-        flow=flow,
-        workers=workers,
-        strict=strict,
+        name=name, listing=listing, videos=videos, flow=flow, **options
     )
 
 

@@ -3,7 +3,7 @@
 import fnmatch
 import pathlib
 
-from flow.video import find_videos
+from flow.video_files import find_videos
 from i3d_tf.datasets.list_files import read_csv
 from i3d_tf.datasets.listing import Listed, clean_label, make_listing, read_times
 
@@ -61,6 +61,8 @@ def _class_folders(videos):
     folders = {}
     for path in sorted(videos.iterdir()):
         if path.is_dir() and not path.name.startswith("."):
+            if not clean_label(path.name):
+                raise ValueError(f"{videos}: has a class folder {path.name!r}; name it")
             other = folders.setdefault(clean_label(path.name), path.name)
             if other != path.name:
                 raise ValueError(

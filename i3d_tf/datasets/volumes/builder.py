@@ -44,8 +44,7 @@ class TwoStreamVolumes(ListedBuilder):
         data_dir,
         name,
         test_glob=None,
-        workers=None,
-        strict=False,
+        **options,
     ):
         """Builder of `two_stream_volumes/<name>` below `data_dir`.
 
@@ -54,7 +53,7 @@ class TwoStreamVolumes(ListedBuilder):
             MedMNIST3D, which says splits and labels itself.
           annotations, test_glob: of `list_nifti`.
           data_dir, name: where, and under which name.
-          workers, strict: of `ListedConfig`.
+          options: of `ListedConfig`.
         """
         volumes = pathlib.Path(volumes)
         if volumes.suffix == ".npz":
@@ -64,9 +63,7 @@ class TwoStreamVolumes(ListedBuilder):
         else:
             require_nibabel()
             listing = list_nifti(volumes, annotations, test_glob)
-        config = VolumesConfig(
-            name=name, listing=listing, volumes=volumes, workers=workers, strict=strict
-        )
+        config = VolumesConfig(name=name, listing=listing, volumes=volumes, **options)
         return cls(config=config, data_dir=data_dir)
 
     def _info(self):
