@@ -15,8 +15,9 @@ from absl import flags
 from experiments import command
 from flow.extract import Settings
 from flow.extract_folder import extract_folder
+from flow.find_videos import find_others
 from flow.tvl1 import ENGINES
-from flow.video import SMALLER_SIDE, find_others
+from flow.video import SMALLER_SIDE
 
 _VIDEOS = flags.DEFINE_string("videos", None, "Folder of videos.", required=True)
 _OUTPUT = flags.DEFINE_string("output", None, "Folder for flow.", required=True)

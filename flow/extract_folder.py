@@ -24,10 +24,11 @@ from flow.files import (
     remove_leftovers,
     write_json,
 )
+from flow.find_videos import find_videos
 from flow.pool import ProcessDied, Workers
 from flow.progress import Progress
 from flow.tvl1 import MIN_SIDE
-from flow.video import estimate_frames, find_videos
+from flow.video import estimate_frames
 
 REPORT = "report.json"
 REPORT_SECONDS = 60  # between two writes of the report

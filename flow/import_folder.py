@@ -9,10 +9,10 @@ import tqdm
 from flow.extract import failure, printable
 from flow.extract_folder import REPORT
 from flow.files import as_path, is_remote, remove_leftovers, write_json
+from flow.find_videos import find_videos
 from flow.flow_images import find_folders, find_places
 from flow.import_images import import_video, new_import_entry
 from flow.pool import ProcessDied, Workers
-from flow.video import find_videos
 
 
 def import_folder(

@@ -4,89 +4,22 @@ PyAV reports corrupt packets and real timestamps, both hidden by
 `cv2.VideoCapture`.
 """
 
-import os
-import pathlib
 from fractions import Fraction
 
 import av
 import cv2
-import numpy as np
 
-from flow import files
+from flow import display, files
 
 FPS = 25
 SMALLER_SIDE = 256
 # A frame that is shown for longer has a damaged timestamp beside it, and would be
 # repeated without end.
 LONGEST_FRAME = 3600  # seconds
-SUFFIXES = frozenset(
-    ".3gp .avi .flv .gif .m4v .mkv .mov .mp4 .mpeg .mpg .ts .webm .wmv".split()
-)
 
 
 class VideoError(ValueError):
     """A video that cannot be used; the message names the file and the cause."""
-
-
-def find_videos(folder):
-    """Relative paths, sorted, of the files below `folder` with a video's suffix.
-
-    Links are followed; one that leads nowhere is listed, as its video is missing.
-    What is hidden (a part of the path begins with a dot) is passed over: unfinished
-    files of ours, and other programs' companions of videos.
-
-    A remote folder (`flow.files`) has no links, and none below it may have a video's
-    suffix.
-
-    Raises ValueError if `folder` is no folder or holds none, OSError if a folder
-    in it cannot be read.
-    """
-    if not files.is_folder(folder):
-        raise ValueError(f"{folder}: no such folder of videos")
-    found = [path for path in _files_below(folder) if _is_video(path)]
-    if not found:
-        raise ValueError(f"{folder}: no videos found ({' '.join(sorted(SUFFIXES))})")
-    return found
-
-
-def find_others(folder):
-    """Relative paths, sorted, of what `find_videos` passes over for its suffix."""
-    return [path for path in _files_below(folder) if not _is_video(path)]
-
-
-def _is_video(path):
-    return path.suffix.lower() in SUFFIXES
-
-
-def _files_below(folder):
-    """Relative paths, sorted, of all files that are not hidden."""
-    if files.is_remote(folder):
-        folder = files.as_path(folder)
-        return sorted(
-            pathlib.Path(*path.relative_to(folder).parts)
-            for path in files.remote_files_below(folder, _is_video)
-        )
-    folder = pathlib.Path(folder).absolute()
-
-    def refuse(error):
-        raise error
-
-    found = []
-    for here, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
-        here = pathlib.Path(here)
-        folders[:] = [name for name in folders if not _is_passed_over(here / name)]
-        for path in (here / name for name in names if not name.startswith(".")):
-            leads_nowhere = path.is_symlink() and not path.exists()
-            if path.is_file() or leads_nowhere:
-                found.append(path.relative_to(folder))
-    return sorted(found)
-
-
-def _is_passed_over(folder):
-    """Hidden, or a link back to a folder on its way, which would have no end."""
-    if folder.name.startswith("."):
-        return True
-    return folder.is_symlink() and any(map(folder.samefile, folder.parents))
 
 
 def estimate_frames(path, fps=FPS):
@@ -114,16 +47,17 @@ def estimate_frames(path, fps=FPS):
 def read_video(path, *, fps=FPS, smaller_side=SMALLER_SIDE):
     """Yields the frames of a video, `[H, W, 3]` uint8 RGB, as the networks see it.
 
-    Resampled to `fps` by timestamp (nearest frame, the last one held), upright,
-    the smaller side `smaller_side` px by bilinear interpolation, aspect kept. All
-    have the size of the first.
+    As a player shows them (`decode`), resampled to `fps` by timestamp (nearest frame,
+    the last one held), with square pixels (the sample aspect ratio is applied), the
+    smaller side `smaller_side` px. That takes one bilinear interpolation. All have the
+    size of the first.
 
     Raises VideoError if the file cannot be decoded to its end, or its frames change
     their aspect on the way.
     """
     first = None
-    for image in resample(decode(path), fps):
-        size = resized(image, smaller_side)
+    for image, aspect in resample(_decode(path), fps):
+        size = resized(image, smaller_side, aspect)
         first = first or size
         # Streams of one video at several resolutions round a px apart.
         if max(abs(a - b) for a, b in zip(size, first, strict=True)) > 1:
@@ -137,13 +71,22 @@ def read_video(path, *, fps=FPS, smaller_side=SMALLER_SIDE):
 def decode(path):
     """Yields (start, duration, image): Fractions of seconds, `[H, W, 3]` uint8 RGB.
 
-    The image is upright (rotation in the metadata is applied) and of the stored
-    size. Starts rise strictly: a missing or falling timestamp becomes the end of
-    the frame before.
+    Times are the container's. Starts rise strictly: a missing or falling timestamp
+    becomes the end of the frame before, the first one 0. A missing duration is that
+    of the video's rate.
+
+    The image is as `flow.display` says: in the colours of its tags, deinterlaced where
+    a frame is flagged as interlaced, turned and mirrored by the metadata. It has the
+    stored size: its pixels need not be square.
 
     Raises VideoError if the file cannot be decoded to its end or has no frame.
     """
-    previous = end = None
+    for start, duration, (image, _) in _decode(path):
+        yield start, duration, image
+
+
+def _decode(path):
+    """As `decode`, of (image, width of a pixel by its height)."""
     try:
         with (
             files.local_copy(path) as local,
@@ -155,29 +98,36 @@ def decode(path):
             stream = container.streams.video[0]
             # Threads for frames (AUTO) lose an error in the last few frames.
             stream.thread_type = "SLICE"
-            rate = stream.average_rate or stream.guessed_rate or FPS
-            for frame in container.decode(stream):
-                if frame.is_corrupt:
-                    raise VideoError(
-                        f"{path}: a frame is damaged (at {float(end or 0):.2f} s)"
-                    )
-                start, duration = _times(frame, Fraction(1) / rate)
-                if start is None or (previous is not None and start <= previous):
-                    start = end or Fraction(0)
-                if max(duration, start - (end or start)) > LONGEST_FRAME:
-                    raise VideoError(
-                        f"{path}: a frame at {float(start):.2f} s that lasts "
-                        f"{float(duration):.2f} s, after one that ended at "
-                        f"{float(end or 0):.2f} s; timestamps are damaged"
-                    )
-                previous, end = start, start + duration
-                image = frame.to_ndarray(format="rgb24")
-                # The rotation is counter-clockwise in degrees, as is rot90's.
-                turns = round(frame.rotation / 90)
-                yield start, duration, np.ascontiguousarray(np.rot90(image, turns))
+            aspect = float(stream.sample_aspect_ratio or 1)
+            paint = display.Painter()
+            frames = _timed(path, stream, container.decode(stream))
+            for times, frame in display.deinterlace(frames):
+                matrix = display.display_matrix(frame)
+                upright = 1 / aspect if display.is_turned(matrix) else aspect
+                yield *times, (display.orient(paint(frame), matrix), upright)
     except (av.error.FFmpegError, OSError) as error:
         reason = getattr(error, "strerror", None) or error
         raise VideoError(f"{path}: cannot be decoded ({reason})") from error
+
+
+def _timed(path, stream, frames):
+    """Yields ((start, duration), frame) for each of a stream's frames."""
+    rate = stream.average_rate or stream.guessed_rate or FPS
+    previous = end = None
+    for frame in frames:
+        if frame.is_corrupt:
+            raise VideoError(f"{path}: a frame is damaged (at {float(end or 0):.2f} s)")
+        start, duration = _times(frame, Fraction(1) / rate)
+        if start is None or (previous is not None and start <= previous):
+            start = end or Fraction(0)
+        if max(duration, start - (end or start)) > LONGEST_FRAME:
+            raise VideoError(
+                f"{path}: a frame at {float(start):.2f} s that lasts "
+                f"{float(duration):.2f} s, after one that ended at "
+                f"{float(end or 0):.2f} s; timestamps are damaged"
+            )
+        previous, end = start, start + duration
+        yield (start, duration), frame
     if end is None:
         raise VideoError(f"{path}: has no frames")
 
@@ -232,9 +182,13 @@ def resize(image, smaller_side):
     return _resize_to(image, resized(image, smaller_side))
 
 
-def resized(image, smaller_side):
-    """(height, width) in px of an image `[H, W, ...]` after `resize`."""
+def resized(image, smaller_side, aspect=1):
+    """(height, width) in px of an image `[H, W, ...]` after `resize`.
+
+    Its pixels are `aspect` times as wide as high, and square afterwards.
+    """
     height, width = image.shape[:2]
+    width *= aspect
     scale = smaller_side / min(height, width)
     return round(height * scale), round(width * scale)
 

@@ -19,9 +19,9 @@ from tiny_flow import (
 
 from flow.extract import flow_path
 from flow.extract_folder import extract_folder
+from flow.find_videos import find_videos
 from flow.flow_video import describe_flow_video
 from flow.tvl1 import TVL1
-from flow.video import find_videos
 
 A = pathlib.Path("a.avi")
 

@@ -7,7 +7,8 @@ import av
 import numpy as np
 import pytest
 
-from flow.video import estimate_frames, find_others, find_videos, read_video
+from flow.find_videos import find_others, find_videos
+from flow.video import estimate_frames, read_video
 
 
 def ramp(count, height=24, width=32):

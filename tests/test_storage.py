@@ -15,8 +15,9 @@ from fsspec.implementations.memory import MemoryFileSystem
 from flow import extract, files
 from flow.extract import Settings, extract_video
 from flow.extract_folder import find_sources
+from flow.find_videos import find_others, find_videos
 from flow.flow_video import describe_flow_video, read_flow_video
-from flow.video import VideoError, find_others, find_videos, read_video
+from flow.video import VideoError, read_video
 
 SETTINGS = Settings(engine="opencv", smaller_side=16)
 

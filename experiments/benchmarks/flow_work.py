@@ -12,8 +12,9 @@ import tqdm
 
 from flow.extract import Settings
 from flow.extract_folder import extract_folder
+from flow.find_videos import find_videos
 from flow.tvl1 import ENGINES, TVL1
-from flow.video import VideoError, find_videos, read_video, to_grey
+from flow.video import VideoError, read_video, to_grey
 
 SKIPPED = 10  # frames: what a clip begins with is often dark or still
 APART = 5  # frames from pair to pair

@@ -7,8 +7,9 @@ import numpy as np
 import tqdm
 
 from flow import code
+from flow.find_videos import find_videos
 from flow.tvl1 import TVL1
-from flow.video import SMALLER_SIDE, VideoError, find_videos, read_video, to_grey
+from flow.video import SMALLER_SIDE, VideoError, read_video, to_grey
 
 MIN_FRAMES = 16  # a video with fewer pairs is passed over
 

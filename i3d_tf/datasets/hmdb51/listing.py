@@ -2,7 +2,7 @@
 
 import pathlib
 
-from flow.video import find_videos
+from flow.find_videos import find_videos
 from i3d_tf.datasets.list_files import read_lines
 from i3d_tf.datasets.listing import Listed, make_listing
 

@@ -3,7 +3,7 @@
 import collections
 import pathlib
 
-from flow.video import find_videos
+from flow.find_videos import find_videos
 from i3d_tf.datasets.list_files import read_csv
 from i3d_tf.datasets.listing import Listed, clean_label, make_listing, read_times
 
