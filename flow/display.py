@@ -89,9 +89,9 @@ class Painter:
 
     It goes by a frame's tags of matrix and range, and without them does as FFmpeg:
     BT.601 whatever the size, limited range. Grey has the full range whatever its tags,
-    alpha is dropped. Two pixels in a row share their chroma, which is sited by the tag
-    (without one, centred) where samples have more than 8 bits. Transfer and primaries
-    are not converted: HDR looks pale, as in a player that does not map its tones.
+    alpha is dropped. Chroma of 8 bits and even sides is repeated for the pixels that
+    share it, other chroma sited by the tag or else centred. Transfer and primaries are
+    not converted: HDR looks pale, as in a player that does not map its tones.
     """
 
     def __init__(self):
