@@ -17,6 +17,7 @@ def write(path, frames, *, codec, rate=25, options=(), tags=(), prepare=None):
       tags: attributes of its codec context, a dict; those of colour go to the frames.
       prepare: called with the stream before the first frame.
     """
+    path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=rate, options=dict(options))
         first = frames[0]
