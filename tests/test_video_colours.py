@@ -8,6 +8,7 @@ import pytest
 from av.video.reformatter import ColorRange
 from ffmpeg_reference import filtered, flagged, write
 
+from flow import display
 from flow.video import decode, read_video
 
 PATCHES = np.array(
@@ -378,6 +379,35 @@ def test_tags_count_for_interlaced_frames_too(tmp_path, matrix, full):
     with av.open(str(path)) as container:
         assert next(container.decode(video=0)).interlaced_frame
     assert np.abs(seen(path) - PATCHES).max() <= 3
+
+
+def test_formats_that_the_filter_does_not_know_keep_their_tags():
+    # It takes no UYVY, so that FFmpeg converts on the way: not to BT.601.
+    frames = [
+        frame.reformat(format="uyvy422", threads=1)
+        for frame in patches("yuv422p", "709", True)
+    ]
+    for frame in frames:
+        frame.colorspace, frame.color_range = tagged("709", True).values()
+    made = list(display.deinterlace(enumerate(flagged(frames, "tff"))))
+    assert [number for number, _ in made] == [0, 1]
+    for _, frame in made:
+        assert (frame.colorspace, frame.color_range) == (1, ColorRange.JPEG)
+        image = display.Painter()(frame)
+        assert np.abs(image[8, 8::16].astype(int) - PATCHES).max() <= 2
+
+
+def test_what_follows_interlaced_frames_keeps_its_fields(tmp_path):
+    woven = [fields(bar(2 * k), bar(2 * k + 1)) for k in range(3)]
+    parts = [
+        interlaced(tmp_path / f"{mode}.h264", woven, mode) for mode in ("tff", "prog")
+    ]
+    path = tmp_path / "a.h264"
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    wanted = [image for *_, image in decode(parts[1])]
+    images = [image for *_, image in decode(path)]
+    np.testing.assert_array_equal(images[3:], wanted)
+    assert all(np.abs(a - b.astype(int)).mean() > 5 for a, b in zip(images, wanted))
 
 
 def test_interlaced_parts_of_a_video(tmp_path):

@@ -100,6 +100,18 @@ def test_missing_timestamps_follow_from_the_rate(tmp_path, fps):
     assert len(images) == int(Fraction(12 * 25, fps) + Fraction(1, 2))
 
 
+@pytest.mark.parametrize(("name", "codec"), [("a.flv", "flv"), ("a.wmv", "wmv2")])
+def test_missing_durations_follow_from_the_rate(tmp_path, name, codec):
+    frames = number_frames(5, "yuv420p")
+    path = write(tmp_path / name, frames, codec=codec, rate=50)
+    with av.open(str(path)) as container:
+        assert {frame.duration for frame in container.decode(video=0)} == {0}
+    times = [times for *times, _ in decode(path)]
+    assert times == [[Fraction(k, 50), Fraction(1, 50)] for k in range(5)]
+    # 0.1 s are 2.5 images; halves round up.
+    assert numbers(read_video(path, smaller_side=24), 20) == [0, 2, 4]
+
+
 def test_frames_out_of_order_in_an_avi(tmp_path):
     """It has times of decoding only, and B-frames are decoded before they are shown."""
     frames = number_frames(12, "yuv420p")
