@@ -8,7 +8,7 @@ from av.sidedata.sidedata import Type as SideData
 from av.video.reformatter import VideoReformatter
 
 DEINTERLACER = "bwdif", "mode=send_frame:parity=auto:deint=interlaced"
-SMALLEST_INTERLACED = 4  # px a side, of bwdif
+SMALLEST_INTERLACED = 16  # px a side: bwdif wants 4 of each plane, chroma too
 
 
 def deinterlace(frames):
