@@ -14,7 +14,7 @@ from flow.files import exists, size_and_time
 from flow.flow_images import list_pairs, read_flow, resize_flow
 from flow.flow_video import describe_flow_video, write_flow_video
 from flow.stored_frames import pairs_in_time, read_source, tidy_rate
-from flow.video import FPS, VideoError, resized
+from flow.video import FPS, VideoError, read_video, resized
 
 ENGINE = "imported"
 SURPLUS = ("first", "last")
@@ -152,7 +152,8 @@ def _write(target, pairs, source, settings, description):
         found = read_source(source)
         fps = tidy_rate(settings.fps or found.fps)
         pairs = pairs_in_time(pairs, source, found, fps, settings.surplus)
-        size = resized(found.image, side)
+        # As pairs are read later, of which the pictures' pixels need not be square.
+        size = next(read_video(source, fps=fps, smaller_side=side)).shape[:2]
         description.update(found.tags)
     else:
         fps, size = tidy_rate(settings.fps or FPS), resized(first, side)

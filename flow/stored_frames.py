@@ -10,7 +10,6 @@ import os
 from typing import NamedTuple
 
 import av
-import numpy as np
 
 from flow.files import local_copy
 from flow.video import FPS, VideoError, decode, resample
@@ -21,13 +20,11 @@ class Source(NamedTuple):
 
     Attributes:
       frames: (start, duration, index) of each, in seconds.
-      image: the first, `[H, W, 3]` uint8.
       fps: its own rate.
       tags: source_bytes, source_sha256 of its file.
     """
 
     frames: list
-    image: np.ndarray
     fps: float
     tags: dict
 
@@ -43,9 +40,8 @@ def read_source(path):
 
     Raises VideoError as `flow.video.decode`.
     """
-    frames, image = [], None
-    for start, duration, picture in decode(path):
-        image = picture if image is None else image
+    frames = []
+    for start, duration, _ in decode(path):
         frames.append((start, duration, len(frames)))
     with local_copy(path) as local:
         with av.open(str(local), metadata_errors="replace") as container:
@@ -56,7 +52,7 @@ def read_source(path):
                 "source_bytes": os.fstat(file.fileno()).st_size,
                 "source_sha256": hashlib.file_digest(file, "sha256").hexdigest(),
             }
-    return Source(frames, image, tidy_rate(fps), tags)
+    return Source(frames, tidy_rate(fps), tags)
 
 
 def pairs_in_time(pairs, path, source, fps, surplus):

@@ -8,9 +8,8 @@ from fractions import Fraction
 
 import av
 import cv2
-import numpy as np
 
-from flow import files
+from flow import display, files
 from flow.process import show_progress
 
 FPS = 25
@@ -61,16 +60,17 @@ def _open(local):
 def read_video(path, *, fps=FPS, smaller_side=SMALLER_SIDE):
     """Yields the frames of a video, `[H, W, 3]` uint8 RGB, as the networks see it.
 
-    Resampled to `fps` by timestamp (nearest frame, the last one held), upright,
-    the smaller side `smaller_side` px by bilinear interpolation, aspect kept. All
-    have the size of the first.
+    As a player shows them (`decode`), resampled to `fps` by timestamp (nearest frame,
+    the last one held), with square pixels (the sample aspect ratio is applied), the
+    smaller side `smaller_side` px. That takes one bilinear interpolation. All have the
+    size of the first.
 
     Raises VideoError if the file cannot be decoded to its end, its frames change their
     aspect on the way, or they have more than MAX_PIXELS px after the resize.
     """
     first = None
-    for image in resample(decode(path), fps):
-        size = resized(image, smaller_side)
+    for image, aspect in resample(_decode(path), fps):
+        size = resized(image, smaller_side, aspect)
         first = first or size
         # Streams of one video at several resolutions round a px apart.
         if max(abs(a - b) for a, b in zip(size, first, strict=True)) > 1:
@@ -89,13 +89,23 @@ def read_video(path, *, fps=FPS, smaller_side=SMALLER_SIDE):
 def decode(path):
     """Yields (start, duration, image): Fractions of seconds, `[H, W, 3]` uint8 RGB.
 
-    The image is upright (rotation in the metadata is applied) and of the stored
-    size. Starts rise strictly: a missing or falling timestamp becomes the end of
-    the frame before.
+    Times are the container's. Starts rise strictly: a missing or falling timestamp
+    becomes the end of the frame before, the first one 0. A missing duration is that
+    of the video's rate.
+
+    The image is as `flow.display` says: in the colours of its tags, deinterlaced where
+    a frame is flagged as interlaced, turned and mirrored by the metadata. It has the
+    stored size: its pixels need not be square.
 
     Raises VideoError if the file cannot be decoded to its end or has no frame.
     """
-    first = previous = end = decoder = None
+    for start, duration, (image, _) in _decode(path):
+        yield start, duration, image
+
+
+def _decode(path):
+    """As `decode`, of (image, width of a pixel by its height)."""
+    decoder = None
     try:
         with (
             files.local_copy(path) as local,
@@ -109,38 +119,45 @@ def decode(path):
                 decoder.options = _DECODER
             # Threads for frames (AUTO) lose an error in the last few frames.
             stream.thread_type = "SLICE"
-            rate = stream.average_rate or stream.guessed_rate or FPS
-            for count, frame in enumerate(container.decode(stream), 1):
-                if frame.is_corrupt:
-                    raise VideoError(
-                        f"{path}: a frame is damaged (at {float(end or 0):.2f} s)"
-                    )
-                start, duration = _times(frame, Fraction(1) / rate)
-                if start is None or (previous is not None and start <= previous):
-                    start = end or Fraction(0)
-                if max(duration, start - (end or start)) > LONGEST_FRAME:
-                    raise VideoError(
-                        f"{path}: a frame at {float(start):.2f} s that lasts "
-                        f"{float(duration):.2f} s, after one that ended at "
-                        f"{float(end or 0):.2f} s; timestamps are damaged"
-                    )
-                show_progress()
-                previous, end = start, start + duration
-                first = start if first is None else first
-                if end - first > LONGEST_FRAME + LONGEST_MEAN * count:
-                    raise VideoError(
-                        f"{path}: {count} frames last {float(end - first):.2f} s; "
-                        "timestamps are damaged"
-                    )
-                image = frame.to_ndarray(format="rgb24")
-                # The rotation is counter-clockwise in degrees, as is rot90's.
-                turns = round(frame.rotation / 90)
-                yield start, duration, np.ascontiguousarray(np.rot90(image, turns))
+            aspect = float(stream.sample_aspect_ratio or 1)
+            paint = display.Painter()
+            frames = _timed(path, stream, container.decode(stream))
+            for times, frame in display.deinterlace(frames):
+                matrix = display.display_matrix(frame)
+                upright = 1 / aspect if display.is_turned(matrix) else aspect
+                yield *times, (display.orient(paint(frame), matrix), upright)
     except (av.error.FFmpegError, OSError) as error:
         reason = getattr(error, "strerror", None) or error
         if decoder and not decoder.width:
             reason = f"{reason}; of frames without a size, or above {MAX_DECODED} px"
         raise VideoError(f"{path}: cannot be decoded ({reason})") from error
+
+
+def _timed(path, stream, frames):
+    """Yields ((start, duration), frame) for each of a stream's frames."""
+    rate = stream.average_rate or stream.guessed_rate or FPS
+    first = previous = end = None
+    for count, frame in enumerate(frames, 1):
+        if frame.is_corrupt:
+            raise VideoError(f"{path}: a frame is damaged (at {float(end or 0):.2f} s)")
+        start, duration = _times(frame, Fraction(1) / rate)
+        if start is None or (previous is not None and start <= previous):
+            start = end or Fraction(0)
+        if max(duration, start - (end or start)) > LONGEST_FRAME:
+            raise VideoError(
+                f"{path}: a frame at {float(start):.2f} s that lasts "
+                f"{float(duration):.2f} s, after one that ended at "
+                f"{float(end or 0):.2f} s; timestamps are damaged"
+            )
+        show_progress()
+        previous, end = start, start + duration
+        first = start if first is None else first
+        if end - first > LONGEST_FRAME + LONGEST_MEAN * count:
+            raise VideoError(
+                f"{path}: {count} frames last {float(end - first):.2f} s; timestamps "
+                "are damaged"
+            )
+        yield (start, duration), frame
     if end is None:
         raise VideoError(f"{path}: has no frames")
 
@@ -195,9 +212,13 @@ def resize(image, smaller_side):
     return _resize_to(image, resized(image, smaller_side))
 
 
-def resized(image, smaller_side):
-    """(height, width) in px of an image `[H, W, ...]` after `resize`."""
+def resized(image, smaller_side, aspect=1):
+    """(height, width) in px of an image `[H, W, ...]` after `resize`.
+
+    Its pixels are `aspect` times as wide as high, and square afterwards.
+    """
     height, width = image.shape[:2]
+    width *= aspect
     scale = smaller_side / min(height, width)
     return round(height * scale), round(width * scale)
 

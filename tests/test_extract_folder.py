@@ -201,10 +201,10 @@ def test_every_odd_file_is_done_or_failed_with_its_reason(tmp_path, data_dir):
         )
         assert min(made["size"]) == 16 and made["frames"] >= 3
     sizes = {entry["video"]: entry["size"] for entry in report}
-    # Upright phone videos, a column of 16x4000 px, and 8x8 px made larger.
+    # Upright phone videos, a column of 16x4000 px, and 8x8 px of 4:3 made larger.
     assert sizes["derived/rotated90_meta_vfr.mp4"] == [21, 16]
     assert sizes["lpms/vertical-sample.ts"] == [4000, 16]
-    assert sizes["derived/tiny_8x8.mp4"] == [16, 16]
+    assert sizes["derived/tiny_8x8.mp4"] == [16, 21]
 
 
 def test_command(tmp_path, one_video):

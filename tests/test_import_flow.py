@@ -196,7 +196,7 @@ def test_flow_computed_elsewhere_is_that_of_this_project(tmp_path, write_video):
 
 def source(starts, fps, duration=Fraction(1, 25)):
     frames = [(Fraction(s), duration, i) for i, s in enumerate(starts)]
-    return Source(frames, np.zeros((16, 24, 3), np.uint8), fps, {})
+    return Source(frames, fps, {})
 
 
 PAIRS = [(pathlib.Path("in/a/x"), pathlib.Path("in/a/y"), n) for n in range(9)]
