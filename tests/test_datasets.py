@@ -197,11 +197,12 @@ def test_shards_hold_100_to_200_megabytes():
 
 
 def test_the_sizes_of_shards_are_used(pairs, monkeypatch):
-    # Each record has about 15 KB.
-    monkeypatch.setattr(shards, "MIN_BYTES", 10_000)
-    monkeypatch.setattr(shards, "MAX_BYTES", 20_000)
+    # Each record has about 9 KB.
+    monkeypatch.setattr(shards, "MIN_BYTES", 6_000)
+    monkeypatch.setattr(shards, "MAX_BYTES", 12_000)
     folder_builder(pairs).build()
     builder = open_dataset(pairs / "data", "two_stream_folder/mine")
+    assert 2 * 8_000 < builder.info.splits["train"].num_bytes < 2 * 10_000
     assert builder.info.splits["train"].num_shards == 2
 
 

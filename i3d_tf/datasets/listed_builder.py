@@ -47,6 +47,9 @@ class ListedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         "1.1.0": "Source, times and flow_metadata.",
     }
 
+    # What `build` is told; TFDS calls the methods that need it.
+    _beam_options = None
+
     def _encoder(self):
         """The function that makes the Outcome of a `Listed`, in any process."""
         raise NotImplementedError
