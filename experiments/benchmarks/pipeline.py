@@ -5,8 +5,9 @@
 Of --videos a few are made into videos of given lengths, with their flow, and these into
 records. The pipeline is compared with what its decoder alone can do on frames that lie
 in memory, and with decoding the video and its flow video for every clip. All take
-turns, so that what else the machine does falls on all. Then memory over --minutes of
-epochs. Prints tables and leaves pipeline.json in --output.
+turns, so that what else the machine does falls on all. With --minutes, what a process
+holds over that time of epochs instead. Prints tables and leaves pipeline.json, or
+pipeline_memory.json, in --output.
 """
 
 import datetime
@@ -29,12 +30,13 @@ _SHARDS = flags.DEFINE_list(
     ["8", "1", "64"],
     "Of the records; all but the first at 250 frames.",
 )
-_RECORDS = flags.DEFINE_integer("records", 96, "Records at most.", lower_bound=64)
+_RECORDS = flags.DEFINE_integer("records", 400, "Records at most.", lower_bound=64)
 _FRAMES = flags.DEFINE_integer(
-    "frames", 48000, "Frames of all records of a data set together, about."
+    "frames", 120_000, "Frames of all records of a data set together, about."
 )
 _ROUNDS = flags.DEFINE_integer("rounds", 3, "Timed runs of each.", lower_bound=1)
-_MINUTES = flags.DEFINE_float("minutes", 5, "Of the run that tells memory.")
+_MINUTES = flags.DEFINE_float("minutes", 0, "Of a run that tells memory, and no other.")
+_PAUSE = flags.DEFINE_float("pause", 1, "Seconds a batch of that run, as of training.")
 _OUTPUT = flags.DEFINE_string(
     "output", "experiments/benchmarks/results", "Folder of the JSON file."
 )
@@ -55,27 +57,30 @@ def main():
     from experiments.benchmarks import machine, pipeline_work
     from flow.files import write_json
 
-    path = pathlib.Path(_OUTPUT.value) / "pipeline.json"
     result = {
         "date": datetime.date.today().isoformat(),
         "machine": machine.describe(),
         "python": platform.python_version(),
         "versions": pipeline_work.versions(),
         "clip": pipeline_work.CLIP,
-        "data_sets": [],
     }
     print(f"{result['machine']}; {result['versions']}; {result['clip']}")
+    output = pathlib.Path(_OUTPUT.value)
     with tempfile.TemporaryDirectory() as folder:
+        if _MINUTES.value:
+            data_set = _make(folder, SHARDS_LENGTH, int(_SHARDS.value[0]))
+            result["memory"] = _run(
+                "memory", **data_set, minutes=_MINUTES.value, pause=_PAUSE.value
+            )
+            _print_memory(result["memory"])
+            write_json(output / "pipeline_memory.json", result)
+            return
+        result["data_sets"] = []
         for length, shards in _data_sets():
-            data_set = _make(folder, length, shards)
-            rows = _run("rates", **data_set, rounds=_ROUNDS.value)
+            rows = _run("rates", **_make(folder, length, shards), rounds=_ROUNDS.value)
             result["data_sets"].append(rows)
             _print_rates(rows)
-            write_json(path, result)
-        result["memory"] = _run("memory", **data_set, minutes=_MINUTES.value)
-        _print_memory(result["memory"])
-    write_json(path, result)
-    print(f"{path}: the figures")
+            write_json(output / "pipeline.json", result)
 
 
 def _data_sets():
@@ -128,7 +133,9 @@ def _print_rates(data_set):
 
 def _print_memory(memory):
     print("\n| minutes | epochs | clips | GB held |\n|---|---|---|---|")
-    for minutes, epochs, clips, held in memory["held"]:
+    for minutes, epochs, clips, held in memory["held"][
+        :: len(memory["held"]) // 12 or 1
+    ]:
         print(f"| {minutes:.1f} | {epochs} | {clips} | {held:.2f} |")
 
 

@@ -22,7 +22,7 @@ CLIP = f"clips of {DATA.num_frames} frames, {DATA.size} px, batches of {BATCH_SI
 UNIQUE_FRAMES = 128  # of each video: their flow is computed
 IN_MEMORY = 24  # clips that the decoder alone goes through
 FROM_VIDEOS = 6  # clips a round of each video
-HELD_EVERY = 20  # seconds
+HELD_EVERY = 60  # seconds
 
 
 def versions():
@@ -59,13 +59,13 @@ def rates(records, sources, length, shards, rounds):
     compared with; and the memory of two epochs."""
     builder = tfds.builder_from_directory(records)
     for epoch in range(2):
-        _pipeline(builder, epoch)()
+        _pipeline(builder, epoch, as_codes=True)()
     peak = machine.peak_gb()
     works = {
         "decoder alone": _decoder_alone(builder),
         "reading alone": _reading_alone(builder),
-        "pipeline, batches of codes": _pipeline(builder, 0, as_codes=True),
-        "pipeline": _pipeline(builder, 0),
+        "pipeline, as training takes it": _pipeline(builder, 0, as_codes=True),
+        "pipeline, clips as floats": _pipeline(builder, 0),
     }
     sources = [video_clips.Source(*source) for source in sources]
     for name, read in video_clips.readers().items():
@@ -80,12 +80,13 @@ def rates(records, sources, length, shards, rounds):
     return {"length": length, "shards": shards, "rows": rows, "peak_gb": peak}
 
 
-def memory(records, sources, length, shards, minutes):
-    """What the process holds while it goes through epochs, as training does."""
+def memory(records, sources, length, shards, minutes, pause):
+    """What the process holds while it goes through epochs, `pause` s a batch."""
     builder = tfds.builder_from_directory(records)
     began, held, count, epoch = time.monotonic(), [], 0, 0
     while (minutes_so_far := (time.monotonic() - began) / 60) < minutes:
-        for _ in _train_batches(builder, epoch):
+        for _ in _train_batches(builder, epoch, as_codes=True):
+            time.sleep(pause)
             count += BATCH_SIZE
             minutes_so_far = (time.monotonic() - began) / 60
             if minutes_so_far * 60 >= HELD_EVERY * len(held):
