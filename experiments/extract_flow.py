@@ -35,6 +35,11 @@ _LIMIT = flags.DEFINE_integer(
     "Without progress in a video, after which it is failed; 0: no limit.",
     lower_bound=0,
 )
+_UNTIL_DAMAGE = flags.DEFINE_bool(
+    "until_damage",
+    False,
+    "Use a video that cannot be decoded to its end up to its last good frame.",
+)
 _RESUME = flags.DEFINE_bool("resume", True, "Keep flow videos that are there.")
 _BEAM = flags.DEFINE_list(
     "beam_pipeline_options",
@@ -49,7 +54,11 @@ def main():
         report = _extract(
             _VIDEOS.value,
             output,
-            Settings(engine=_ENGINE.value, smaller_side=_SMALLER_SIDE.value),
+            Settings(
+                engine=_ENGINE.value,
+                smaller_side=_SMALLER_SIDE.value,
+                until_damage=_UNTIL_DAMAGE.value,
+            ),
             resume=_RESUME.value,
         )
     except KeyboardInterrupt:
@@ -59,6 +68,9 @@ def main():
         f"{output}: {states.count('done')} flow videos written, "
         f"{states.count('skipped')} were there, {states.count('failed')} failed"
     )
+    cut = sum(entry["damage"] is not None for entry in report)
+    if cut:
+        line += f"; used up to their damage: {cut}"
     others = len(find_others(_VIDEOS.value))
     if others:
         line += f"; files that have no suffix of a video: {others}"

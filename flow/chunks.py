@@ -19,13 +19,17 @@ def grey_chunks(source, settings):
     A chunk begins with the last frame of the one before: together they hold each
     pair of neighbours once.
 
-    Raises VideoError if the video cannot be decoded to its end, or has fewer than 2
-    frames at `settings.fps` or too large ones.
+    Raises VideoError as `read_video`, or if there are fewer than 2 frames at
+    `settings.fps`.
     """
     count, chunk = 0, []
-    for frame in read_video(
-        source, fps=settings.fps, smaller_side=settings.smaller_side
-    ):
+    frames = read_video(
+        source,
+        fps=settings.fps,
+        smaller_side=settings.smaller_side,
+        until_damage=settings.until_damage,
+    )
+    for frame in frames:
         count += 1
         chunk.append(to_grey(frame))
         if len(chunk) > max(1, min(CHUNK, CHUNK_BYTES // chunk[-1].size)):

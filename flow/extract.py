@@ -18,7 +18,7 @@ from flow.files import exists, local_copy, size_and_time
 from flow.flow_video import describe_flow_video, write_flow_video
 from flow.process import show_progress
 from flow.tvl1 import TVL1
-from flow.video import FPS, SMALLER_SIDE, VideoError
+from flow.video import FPS, SMALLER_SIDE, Damaged, VideoError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,12 +30,15 @@ class Settings:
       fps: frames per second at which the videos are sampled.
       smaller_side: of the frames, in px; flow is computed after the resize.
       parameters: of `TVL1` by name, where they are not its defaults.
+      until_damage: whether a video that cannot be decoded to its end is used up to
+        its last good frame. The tags then say why, as `damage`.
     """
 
     engine: str = TVL1.engine
     fps: int = FPS
     smaller_side: int = SMALLER_SIDE
     parameters: dict = dataclasses.field(default_factory=dict)
+    until_damage: bool = False
 
     def tvl1(self):
         """The algorithm; each thread needs one of its own."""
@@ -82,14 +85,30 @@ def extract_video(videos, output, settings, resume, video, **chunks):
         else:
             entry.update(_describe_source(source))
             description = {
-                key: entry[key] for key in ("video", "source_bytes", "source_sha256")
+                key: entry[key]
+                for key in ("video", "source_bytes", "source_sha256", "damage")
             }
-            tags = write_flow(source, target, settings, description, **chunks)
+            tags = _write_until_damage(source, target, settings, description, **chunks)
             entry.update(tags, state="done")
     except (ValueError, av.error.FFmpegError, cv2.error, MemoryError) as error:
         entry["reason"] = failure(source, error)
     entry["seconds"] = round(time.monotonic() - began, 3)
     return entry
+
+
+def _write_until_damage(source, target, settings, description, **chunks):
+    """`write_flow`, and where it is wanted and needed of the frames before the damage.
+
+    Read anew: what is damaged is known when the first frames are on their way.
+    """
+    whole = dataclasses.replace(settings, until_damage=False)
+    try:
+        return write_flow(source, target, whole, description, **chunks)
+    except Damaged as error:
+        if not settings.until_damage:
+            raise
+        description = {**description, "damage": failure(source, error)}
+    return write_flow(source, target, settings, description, **chunks)
 
 
 def new_entry(video, settings):
@@ -108,6 +127,7 @@ def new_entry(video, settings):
         "quantiser": code.FORMULA,
         "source_bytes": None,
         "source_sha256": None,
+        "damage": None,
     }
 
 
@@ -188,6 +208,11 @@ def _what_is_there(source, target, settings):
         raise VideoError(
             f"{target}: exists and was made with {other}; choose another output or "
             "run without resume"
+        )
+    if made.get("damage") and not settings.until_damage:
+        raise VideoError(
+            f"{target}: ends where its video is damaged ({made['damage']}); run with "
+            "--until_damage to use it"
         )
     size, _ = _look_at(source)
     if made.get("source_bytes") != size:

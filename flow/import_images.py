@@ -109,7 +109,8 @@ def import_video(places, videos, output, settings, resume, names):
             entry.update(_what_is_there(target, settings, source, len(pairs)))
             entry["state"] = "skipped"
         else:
-            kept = {key: entry[key] for key in ("video", "images", "pictures")}
+            told = "video", "damage", "images", "pictures"
+            kept = {key: entry[key] for key in told}
             entry.update(_write(target, pairs, source, settings, kept))
             entry["state"] = "done"
     except (ValueError, av.error.FFmpegError, cv2.error, MemoryError) as error:

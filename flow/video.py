@@ -29,6 +29,10 @@ class VideoError(ValueError):
     """A video that cannot be used; the message names the file and the cause."""
 
 
+class Damaged(VideoError):
+    """A video that cannot be decoded from some place on."""
+
+
 def estimate_frames(path, fps=FPS):
     """About how many frames `read_video` will give, by what the file says of itself.
 
@@ -57,7 +61,7 @@ def _open(local):
     return av.open(str(local), metadata_errors="replace", options=_DECODER)
 
 
-def read_video(path, *, fps=FPS, smaller_side=SMALLER_SIDE):
+def read_video(path, *, fps=FPS, smaller_side=SMALLER_SIDE, until_damage=False):
     """Yields the frames of a video, `[H, W, 3]` uint8 RGB, as the networks see it.
 
     As a player shows them (`decode`), resampled to `fps` by timestamp (nearest frame,
@@ -65,11 +69,15 @@ def read_video(path, *, fps=FPS, smaller_side=SMALLER_SIDE):
     smaller side `smaller_side` px. That takes one bilinear interpolation. All have the
     size of the first.
 
-    Raises VideoError if the file cannot be decoded to its end, its frames change their
-    aspect on the way, or they have more than MAX_PIXELS px after the resize.
+    Raises VideoError if the file cannot be decoded to its end (with `until_damage`: if
+    it has no frame before its damage), its frames change their aspect on the way, or
+    they have more than MAX_PIXELS px after the resize.
     """
     first = None
-    for image, aspect in resample(_decode(path), fps):
+    decoded = _decode(path)
+    for image, aspect in resample(
+        _undamaged(decoded) if until_damage else decoded, fps
+    ):
         size = resized(image, smaller_side, aspect)
         first = first or size
         # Streams of one video at several resolutions round a px apart.
@@ -84,6 +92,18 @@ def read_video(path, *, fps=FPS, smaller_side=SMALLER_SIDE):
                 f"side is {smaller_side} px; at most {MAX_PIXELS} px are possible"
             )
         yield _resize_to(image, first)
+
+
+def _undamaged(frames):
+    """The frames before the damage, of which there has to be one."""
+    empty = True
+    try:
+        for frame in frames:
+            empty = False
+            yield frame
+    except Damaged:
+        if empty:
+            raise
 
 
 def decode(path):
@@ -130,7 +150,7 @@ def _decode(path):
         reason = getattr(error, "strerror", None) or error
         if decoder and not decoder.width:
             reason = f"{reason}; of frames without a size, or above {MAX_DECODED} px"
-        raise VideoError(f"{path}: cannot be decoded ({reason})") from error
+        raise Damaged(f"{path}: cannot be decoded ({reason})") from error
 
 
 def _timed(path, stream, frames):
@@ -139,12 +159,12 @@ def _timed(path, stream, frames):
     first = previous = end = None
     for count, frame in enumerate(frames, 1):
         if frame.is_corrupt:
-            raise VideoError(f"{path}: a frame is damaged (at {float(end or 0):.2f} s)")
+            raise Damaged(f"{path}: a frame is damaged (at {float(end or 0):.2f} s)")
         start, duration = _times(frame, Fraction(1) / rate)
         if start is None or (previous is not None and start <= previous):
             start = end or Fraction(0)
         if max(duration, start - (end or start)) > LONGEST_FRAME:
-            raise VideoError(
+            raise Damaged(
                 f"{path}: a frame at {float(start):.2f} s that lasts "
                 f"{float(duration):.2f} s, after one that ended at "
                 f"{float(end or 0):.2f} s; timestamps are damaged"
@@ -153,7 +173,7 @@ def _timed(path, stream, frames):
         previous, end = start, start + duration
         first = start if first is None else first
         if end - first > LONGEST_FRAME + LONGEST_MEAN * count:
-            raise VideoError(
+            raise Damaged(
                 f"{path}: {count} frames last {float(end - first):.2f} s; timestamps "
                 "are damaged"
             )

@@ -1,5 +1,6 @@
 """Flow of one video: what it is, what is kept, what is refused."""
 
+import dataclasses
 import os
 import pathlib
 import re
@@ -7,6 +8,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from tiny_datasets import cut_inside
 from tiny_flow import (
     LEFT,
     QUICK,
@@ -40,6 +42,42 @@ def test_tags_are_the_report(tmp_path, one_video):
     for key in ("state", "reason", "seconds"):
         del entry[key]
     assert describe_flow_video(tmp_path / "a.mkv") == entry
+
+
+def test_a_damaged_video_is_used_up_to_its_damage_where_that_is_wanted(
+    tmp_path, one_video
+):
+    video = one_video / "a.avi"
+    whole = extract_video(one_video, tmp_path / "whole", SETTINGS, True, A)
+    assert whole["damage"] is None
+    flow = list(read_flow_video(tmp_path / "whole" / "a.mkv"))
+    cut_inside(video, 2)
+    target = tmp_path / "flow"
+    failed = extract_video(one_video, target, SETTINGS, True, A)
+    assert (failed["state"], failed["damage"]) == ("failed", None)
+    assert not (target / "a.mkv").exists()
+
+    wanted = dataclasses.replace(SETTINGS, until_damage=True)
+    entry = extract_video(one_video, target, wanted, True, A)
+    assert (entry["state"], entry["reason"], entry["frames"]) == ("done", None, 2)
+    assert entry["damage"] == failed["reason"]
+    assert describe_flow_video(target / "a.mkv")["damage"] == failed["reason"]
+    (codes,) = read_flow_video(target / "a.mkv")
+    np.testing.assert_array_equal(codes, flow[0])
+
+    assert extract_video(one_video, target, wanted, True, A)["state"] == "skipped"
+    refused = extract_video(one_video, target, SETTINGS, True, A)
+    assert refused["state"] == "failed"
+    assert "run with --until_damage to use it" in refused["reason"]
+
+
+def test_a_video_without_a_frame_before_its_damage_cannot_be_used(tmp_path, one_video):
+    video = one_video / "a.avi"
+    cut_inside(video, 0)
+    wanted = dataclasses.replace(SETTINGS, until_damage=True)
+    entry = extract_video(one_video, tmp_path / "flow", wanted, True, A)
+    assert (entry["state"], entry["damage"]) == ("failed", None)
+    assert not list((tmp_path / "flow").glob("**/*"))
 
 
 def test_parameters_reach_the_algorithm(tmp_path, one_video):

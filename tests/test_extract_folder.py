@@ -65,6 +65,7 @@ def test_report_and_files(tmp_path, videos, capsys):
         "parameters": {k: v for k, v in TVL1().parameters.items() if k != "engine"},
         "bound": 20.0,
         "quantiser": "128 + round(v * 127 / 20)",
+        "damage": None,
     }
     failed = {"state": "failed", "frames": 0, "flow_frames": 0, "duration": 0}
     failed |= {"size": None, **made}

@@ -9,6 +9,7 @@ import pytest
 from tiny_datasets import (
     HEIGHT,
     WIDTH,
+    cut_inside,
     decode_frames,
     flow_codes,
     source_frames,
@@ -53,6 +54,17 @@ def test_other_lengths_are_refused(tmp_path, write_video, frames, flow_frames, w
     message = f"a.avi: has {word} frames than its flow video .*a.mkv"
     with pytest.raises(VideoError, match=message):
         encode_pair(video, flow)
+
+
+def test_a_damaged_video_is_used_where_its_flow_was_made_so(tmp_path, write_video):
+    video = write_video(tmp_path / "a.avi", source_frames(5, 0))
+    cut_inside(video, 3)
+    codes = flow_codes(3, 0)
+    with pytest.raises(VideoError, match="a.avi: .*damaged|cannot be decoded"):
+        encode_pair(video, write_flow(tmp_path / "sound.mkv", codes))
+    pair = encode_pair(video, write_flow(tmp_path / "a.mkv", codes, damage="its end"))
+    assert np.abs(decode_frames(pair["rgb"])[:, 0, 0, 0] - [20, 40]).max() <= 1
+    assert json.loads(pair["flow_metadata"])["damage"] == "its end"
 
 
 def test_a_video_of_one_frame_has_no_pair(tmp_path, write_video):

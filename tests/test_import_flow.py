@@ -67,6 +67,7 @@ def test_report_tags_and_codes(tmp_path, capsys):
         "quantiser": "128 + round(v * 127 / 20)",
         "source_bytes": None,
         "source_sha256": None,
+        "damage": None,
     }
     path = tmp_path / "in" / "A" / "c" / "flow_x_00001.jpg"
     reason = f"{path}: is without its other half, number 1 of v (y)"

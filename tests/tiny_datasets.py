@@ -37,6 +37,14 @@ def write_pair(root, video, write_video, *, frames=4, seed=0, **tags):
     return target
 
 
+def cut_inside(video, number):
+    """Cuts an AVI file in the middle of a frame."""
+    # The first two parts are the file's header, which names the stream too.
+    *before, last = video.read_bytes().split(b"00dc", number + 3)[: number + 3]
+    data = b"00dc".join([*before, last])
+    video.write_bytes(data[: -len(last) // 2])
+
+
 def write_lines(path, lines, end="\n"):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes("".join(f"{line}{end}" for line in lines).encode())

@@ -48,7 +48,12 @@ def encode_pair(source, flow, *, start=None, end=None, maybe_cut=False):
         raise VideoError(f"{flow}: its tag smaller_side is {side!r}, which is no size")
     check_source(source, made)
     start, end = part_of(source, made["duration"], start, end, maybe_cut)
-    frames = read_video(source, fps=made["fps"], smaller_side=side)
+    frames = read_video(
+        source,
+        fps=made["fps"],
+        smaller_side=side,
+        until_damage=made.get("damage") is not None,
+    )
     next(frames)  # Nothing moves into the first frame: it has no flow.
     rgb, codes, encoded = [], [], 0
     pairs = itertools.zip_longest(frames, read_flow_video(flow))
