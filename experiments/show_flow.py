@@ -7,6 +7,7 @@ The suffix of --output is the format: .mp4, .gif or .png. Flow is computed if th
 no flow video; extract_flow does that with all cores.
 """
 
+import collections
 import contextlib
 import itertools
 import pathlib
@@ -16,7 +17,7 @@ import tqdm
 from absl import flags
 
 from experiments import command
-from flow import side_by_side
+from flow import code, side_by_side
 from flow.extract import Settings, write_flow
 from flow.flow_video import describe_flow_video
 from flow.tvl1 import ENGINES, video_flow
@@ -87,10 +88,14 @@ def show_frame(settings):
     if _FLOW.value:
         pairs = side_by_side.read_pairs(_VIDEO.value, _FLOW.value)
         image, flow = next(itertools.islice(pairs, frame - 1, None))
+        if made.get("source_sha256") is None:
+            # Only their lengths then tell whether they belong together.
+            collections.deque(pairs, maxlen=0)
     else:
         frames = read_video(_VIDEO.value, smaller_side=settings.smaller_side)
         two = list(itertools.islice(frames, frame - 1, frame + 1))
         image, (flow,) = two[1], video_flow(two, settings.tvl1())
+        flow = code.decode(code.encode(flow))  # as flow videos hold it
     note = f"Frame {frame}, at {frame / fps:.2f} s"
     side_by_side.write_picture(_OUTPUT.value, image, flow, _MAX_FLOW.value, note)
     return frame

@@ -5,6 +5,7 @@ holds and how it was made; who reads it checks them.
 """
 
 import collections
+import hashlib
 import json
 import math
 import zlib
@@ -141,6 +142,26 @@ def describe_flow_video(path, *, size=None, flow_frames=None):
     # Of all packets none but the last is kept.
     ((tags, _),) = collections.deque(_packets(path, size, flow_frames), maxlen=1)
     return tags
+
+
+def check_source(source, made):
+    """Raises VideoError if the flow was computed from another file than `source`.
+
+    Args:
+      source: path of the video.
+      made: tags of its flow video. Where they do not say from which file it was made,
+        as of flow from elsewhere, there is nothing to compare.
+    """
+    digest = made.get("source_sha256")
+    if digest is None:
+        return
+    with local_copy(source) as local, open(local, "rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != digest:
+        raise VideoError(
+            f"{source}: is not the file that its flow video was made from (SHA-256 "
+            f"{found[:8]}..., that of the flow video {str(digest)[:8]}...)"
+        )
 
 
 def read_flow_video(path, *, size=None, flow_frames=None):

@@ -11,7 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from flow import code, files, film, visualize
-from flow.flow_video import describe_flow_video, read_flow_video
+from flow.flow_video import check_source, describe_flow_video, read_flow_video
 from flow.video import VideoError, read_video
 
 VIDEO_SUFFIXES = (".mp4", ".gif")
@@ -97,9 +97,10 @@ def read_pairs(video, flow):
       video: path of the video.
       flow: path of its flow video.
 
-    Raises VideoError if one cannot be read, or they differ in size or length.
+    Raises VideoError if one cannot be read, or they differ in source, size or length.
     """
     made = describe_flow_video(flow)
+    check_source(video, made)
     frames = read_video(video, fps=made["fps"], smaller_side=made["smaller_side"])
     next(frames)
     for image, codes in itertools.zip_longest(frames, read_flow_video(flow)):

@@ -83,6 +83,15 @@ def test_a_flow_video_of_another_video(clip, tmp_path, write_video, count, word)
         list(read_pairs(other, clip[1]))
 
 
+def test_flow_of_another_video_is_refused_before_it_is_drawn(clip, tmp_path):
+    flow = tmp_path / "other.mkv"
+    codes = [code.encode(field(k)) for k in range(1, 6)]
+    tags = {"smaller_side": HEIGHT, "source_sha256": "0" * 64}
+    write_flow_video(flow, codes, fps=10, description=tags)
+    with pytest.raises(VideoError, match="in.avi: is not the file that its flow video"):
+        next(read_pairs(clip[0], flow))
+
+
 def test_page(clip):
     pages = (page.copy() for page in draw_pages(read_pairs(*clip), 4.0))
     for k, page in enumerate(pages, 1):
@@ -233,6 +242,7 @@ def test_command_computes_flow(tmp_path, write_video):
     left, right = views(cv2.imread(str(picture))[..., ::-1], 240, 320)
     np.testing.assert_array_equal(left[::5, ::5], frames[2])
     flow = TVL1("opencv")(to_grey(frames[1]), to_grey(frames[2]))
+    flow = code.decode(code.encode(flow))  # as in a flow video
     np.testing.assert_array_equal(right[::5, ::5], visualize.flow_to_color(flow, 3))
     for flags, message in (
         (["--output", picture, "--frame=4"], "has flow into frames 1 to 3 (of 25 a"),
@@ -243,7 +253,7 @@ def test_command_computes_flow(tmp_path, write_video):
         assert len(done.stderr.splitlines()) == 1
 
 
-def test_command_takes_a_flow_video(tmp_path, clip):
+def test_command_takes_a_flow_video(tmp_path, clip, write_video):
     video, flow = clip
     given = ["--video", video, "--flow", flow, "--max_flow=5"]
     film = tmp_path / "out.mp4"
@@ -258,5 +268,12 @@ def test_command_takes_a_flow_video(tmp_path, clip):
     np.testing.assert_array_equal(
         right, enlarged(visualize.flow_to_color(quantised(3), 5))
     )
+    # Of flow that does not say of which file it is, the length is compared.
+    write_video(tmp_path / "long.avi", [frame(k) for k in range(7)], fps=10)
+    done = command(
+        "--video", tmp_path / "long.avi", "--flow", flow, "--output", tmp_path / "b.png"
+    )
+    assert done.returncode == 1 and not (tmp_path / "b.png").exists()
+    assert "long.avi: has more frames than its flow video" in last_line(done.stderr)
     done = command(*given, "--output", picture, "--engine=opencv")
     assert "--engine is for flow that is computed" in last_line(done.stderr)
