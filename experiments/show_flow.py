@@ -96,7 +96,7 @@ def show_frame(settings):
         two = list(itertools.islice(frames, frame - 1, frame + 1))
         image, (flow,) = two[1], video_flow(two, settings.tvl1())
         flow = code.decode(code.encode(flow))  # as flow videos hold it
-    note = f"Frame {frame}, at {frame / fps:.2f} s"
+    note = side_by_side.frame_note(frame, fps)
     side_by_side.write_picture(_OUTPUT.value, image, flow, _MAX_FLOW.value, note)
     return frame
 
@@ -108,10 +108,9 @@ def show_video(settings):
         if not flow:
             folder = stack.enter_context(tempfile.TemporaryDirectory())
             flow = pathlib.Path(folder, "flow.mkv")
-            compute = _counted(
-                stack.enter_context(tqdm.tqdm(desc="flow", unit=" frames"))
-            )
-            write_flow(_VIDEO.value, flow, settings, {}, map_chunks=compute)
+            with tqdm.tqdm(desc="flow", unit=" frames") as bar:
+                compute = _counted(bar)
+                write_flow(_VIDEO.value, flow, settings, {}, map_chunks=compute)
         side_by_side.write_video(_OUTPUT.value, _VIDEO.value, flow, _MAX_FLOW.value)
 
 

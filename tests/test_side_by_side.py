@@ -1,5 +1,6 @@
 """A video beside its flow in colours, measured px by px; the command."""
 
+import itertools
 import subprocess
 import sys
 
@@ -111,27 +112,34 @@ def test_page(clip):
 
 
 def test_legend_is_the_wheel_and_its_scale():
-    size = 6 * 12  # of four lines of 18 px
-    legend = side_by_side._legend(700, 240, 4.0, "")
+    size = round(7.5 * 12)  # of five lines of 18 px, the first is the note
+    legend = side_by_side._legend(700, 240, 4.0)("").copy()
     assert legend.shape == (size + 20, 700, 3)
     wheel = legend[10 : 10 + size, 10 : 10 + size].astype(int)
     assert np.abs(wheel - visualize.color_wheel(size)).mean() < 4
-    assert wheel[36, 70].tolist() == pytest.approx([255, 0, 0], abs=25)
+    assert wheel[45, 88].tolist() == pytest.approx([255, 0, 0], abs=25)
 
     def inked(legend):
         return (legend.min(axis=-1) < 128)[:, size + 20 :]
 
     # The words keep away from all edges, on the narrowest page too.
-    narrow = side_by_side._legend(side_by_side.LEGEND_WIDTH, 240, 28.3, "Frame 12345")
+    narrow = side_by_side._legend(side_by_side.LEGEND_WIDTH, 240, 28.3)("Frame 12345")
     for picture in (legend, narrow):
         rows, columns = np.nonzero(inked(picture))
         assert rows.min() >= 10 and rows.max() < len(picture) - 8
         assert columns.max() < picture.shape[1] - size - 30
-    # Another scale is another legend, and a note one more line.
-    other = side_by_side._legend(700, 240, 5.0, "")
-    changed = np.nonzero((other != legend).any(axis=(1, 2)))[0]
-    assert changed.min() >= 10 + 2 * 18 and changed.max() < 10 + 3 * 18
-    assert len(side_by_side._legend(700, 240, 4.0, "Frame 1")) == len(legend) + 18
+    # Another scale is another legend, another note another first line.
+    draw = side_by_side._legend(700, 240, 5.0)
+    rows = changed_rows(draw(""), legend)
+    assert rows.min() >= 10 + 3 * 18 and rows.max() < 10 + 4 * 18
+    notes = [draw(f"Frame {k}").copy() for k in (1, 2, 1)]
+    rows = changed_rows(notes[0], notes[1])
+    assert rows.min() >= 10 and rows.max() < 10 + 18
+    np.testing.assert_array_equal(notes[0], notes[2])
+
+
+def changed_rows(a, b):
+    return np.nonzero((a != b).any(axis=(1, 2)))[0]
 
 
 @pytest.mark.parametrize(
@@ -195,9 +203,15 @@ def test_picture(tmp_path):
 
 
 @pytest.mark.parametrize(("suffix", "largest"), [(".mp4", 12), (".gif", 12)])
-def test_video(tmp_path, clip, suffix, largest):
+def test_video(tmp_path, clip, suffix, largest, capsys):
     path = tmp_path / f"out{suffix}"
     side_by_side.write_video(path, *clip, max_flow=5.0)
+    # One bar for each pass, and all of them run to their end.
+    *bars, rest = capsys.readouterr().err.split("\n")
+    names = ["colours", "draw"] if suffix == ".gif" else ["draw"]
+    assert rest == "" and [bar.split("\r")[-1].split("|")[0] for bar in bars] == [
+        f"{name}: 100%" for name in names
+    ]
     pages = decode(path)
     assert len(pages) == 5
     for k, page in enumerate(pages, 1):
@@ -206,6 +220,9 @@ def test_video(tmp_path, clip, suffix, largest):
         colors = enlarged(visualize.flow_to_color(quantised(k), 5.0))
         for columns in (np.s_[8:190], np.s_[210:392]):
             assert np.abs(right - colors)[8:-8, columns].max() <= largest
+    for one, other in itertools.pairwise(pages):  # The frame's number.
+        legends = np.stack([one, other])[:, 2 * BORDER + 240 :].astype(int)
+        assert np.abs(np.diff(legends, axis=0)).max() > 100
 
 
 def test_video_has_one_scale_unless_told(tmp_path, clip):
