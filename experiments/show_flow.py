@@ -19,6 +19,7 @@ from absl import flags
 from experiments import command
 from flow import code, side_by_side
 from flow.extract import Settings, write_flow
+from flow.files import make_folder
 from flow.flow_video import describe_flow_video
 from flow.tvl1 import ENGINES, video_flow
 from flow.video import SMALLER_SIDE, decode, read_video, resample
@@ -60,6 +61,7 @@ def main():
         raise ValueError("--frame is for a .png")
     if _MAX_FLOW.value is not None and not _MAX_FLOW.value > 0:
         raise ValueError(f"--max_flow {_MAX_FLOW.value}: it must be above 0 px")
+    make_folder(output.parent)  # what is wrong with it shows at once
     settings = Settings(_ENGINE.value, smaller_side=_SMALLER_SIDE.value)
     if picture:
         frame = show_frame(settings)

@@ -20,6 +20,8 @@ from flow.process import show_progress
 from flow.tvl1 import TVL1
 from flow.video import FPS, SMALLER_SIDE, VideoError
 
+LOOKED_AT = 20  # flow videos, for their settings, before a run begins
+
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
@@ -176,19 +178,58 @@ def write_flow(
         )
 
 
+def refuse_other_settings(targets, wanted):
+    """Raises ValueError if flow videos are there and all were made otherwise.
+
+    Looks at the first `LOOKED_AT` of the paths `targets`. Where only some were made
+    otherwise, each is a failure of its own. `wanted` is as of `made_otherwise`.
+    """
+    first = None
+    for target in filter(exists, targets[:LOOKED_AT]):
+        try:
+            other = made_otherwise(target, describe_flow_video(target), wanted)
+        except VideoError:
+            continue  # a failure of its own
+        if other is None:
+            return
+        first = first or other
+    if first:
+        raise ValueError(first)
+
+
+def made_otherwise(target, made, wanted):
+    """What to tell of the flow video `target` if its tags `made` are not as `wanted`.
+
+    None if they are. `wanted` is a dict of some of the tags.
+    """
+    other = ", ".join(_differences(made, wanted))
+    if not other:
+        return None
+    return (
+        f"{target}: was made with {other}; choose another output, or --noresume to "
+        "make it again"
+    )
+
+
+def _differences(made, wanted):
+    for name, value in wanted.items():
+        if name != "parameters":
+            if made.get(name) != value:
+                yield f"{name} {made.get(name)} (now {value})"
+        elif made.get("engine") == wanted["engine"]:  # Another has other parameters.
+            theirs = made.get(name) or {}
+            yield from _differences(theirs, {**dict.fromkeys(theirs), **value})
+
+
 def _what_is_there(source, target, settings):
     """The tags of the flow video `target`, if it fits."""
     try:
         made = describe_flow_video(target)
     except VideoError as error:
         raise VideoError(f"{error}; remove it or run with --noresume") from error
-    wanted = settings.description()
-    other = {key: made.get(key) for key in wanted if made.get(key) != wanted[key]}
+    other = made_otherwise(target, made, settings.description())
     if other:
-        raise VideoError(
-            f"{target}: exists and was made with {other}; choose another output or "
-            "run without resume"
-        )
+        raise VideoError(other)
     size, _ = _look_at(source)
     if made.get("source_bytes") != size:
         raise VideoError(

@@ -338,18 +338,21 @@ def test_a_second_run_keeps_what_fits(tmp_path, write_video):
     before = contents(output)["a.mkv"]
     (entry,) = run(images, output, AT_32)
     assert entry["state"] == "skipped" and entry["cut"] == first["cut"] == 0.25
-    again = f"{output}/a.mkv: exists and was made with"
-    assert only_reason(run(images, output)).startswith(f"{again} parameters {{'bound':")
+    again = f"{output}/a.mkv: was made with"
+    report = contents(output)["report.json"]
+    with pytest.raises(ValueError, match=rf"{again} bound 32.0 \(now 20.0\); choose"):
+        run(images, output)
+    assert contents(output)["report.json"] == report
     # Had the archive not been unpacked to its end?
     write_pictures(images / "a", [(204, 51)], start=3)
     reason = only_reason(run(images, output, AT_32))
-    assert reason.startswith(f"{again} pictures 2, now it is 3; remove it or run with")
+    assert reason.startswith(f"{again} pictures 2 (now 3); choose another output, or")
     write_video(tmp_path / "videos" / "a.avi", np.zeros((4, 16, 24, 3), np.uint8))
     videos = {"videos": tmp_path / "videos"}
     (images / "a" / "flow_x_00003.jpg").unlink()
     (images / "a" / "flow_y_00003.jpg").unlink()
     reason = only_reason(run(images, output, AT_32, **videos))
-    assert reason.startswith(f"{again} source_bytes None, now it is ")
+    assert reason.startswith(f"{again} source_bytes None (now ")
     assert contents(output)["a.mkv"] == before
     write_pictures(images / "a", [(204, 51)], start=3)
     (entry,) = run(images, output, AT_32, resume=False, **videos)
@@ -436,6 +439,8 @@ def test_places_that_cannot_be_used(tmp_path):
         run(tmp_path / "in", tmp_path / "in" / "flow")
     with pytest.raises(ValueError, match="surplus needs the videos"):
         run(tmp_path / "in", tmp_path / "flow", ImportSettings(20.0, surplus="last"))
+    with pytest.raises(OSError, match="'/proc/nope'$"):
+        run(tmp_path / "in", "/proc/nope")
     with pytest.raises(ValueError, match="gs://a: pictures are read from this machine"):
         run("gs://a", tmp_path / "flow")
     assert not (tmp_path / "flow").exists()

@@ -264,6 +264,7 @@ def test_command_computes_flow(tmp_path, write_video):
     for flags, message in (
         (["--output", picture, "--frame=4"], "has flow into frames 1 to 3 (of 25 a"),
         (["--output", tmp_path / "a.gif", "--frame=1"], "--frame is for a .png"),
+        (["--output", "/proc/nope/a.gif"], "directory: '/proc/nope'"),
     ):
         done = command(*own, *flags)
         assert done.returncode == 1 and message in done.stderr
