@@ -223,11 +223,11 @@ def _tags(path, container, size, flow_frames):
         )
     if not _fit_together(tags):
         raise VideoError(f"{path}: its tag {TAG} is damaged: {text}")
-    found = tags["bound"], tags["quantiser"]
-    if found != (code.BOUND, code.FORMULA):
+    if (tags["bound"], tags["quantiser"]) != (code.BOUND, code.FORMULA):
         raise VideoError(
-            f"{path}: flow with bound and quantiser {found}, needed is "
-            f"{(code.BOUND, code.FORMULA)}"
+            f"{path}: its flow is cut at {tags['bound']} px and coded as "
+            f"{tags['quantiser']}; only {code.BOUND} px, coded as {code.FORMULA}, "
+            "can be read"
         )
     _check_stream(path, container, tags)
     for field, wanted in (("size", size), ("flow_frames", flow_frames)):

@@ -227,8 +227,8 @@ def test_pairs_go_with_the_times_of_the_frames():
     [
         (
             (4, (0, 4, 8, 12), 25),
-            "^in/a: holds 4 flows, where v.avi has 4 frames at 25 fps and 4 read at 25 "
-            "fps; N frames give N - 1 flows, see --surplus$",
+            "^in/a: holds 4 flows, where v.avi has 4 frames at 25 fps; N frames give "
+            "N - 1 flows, see --surplus$",
         ),
         (
             (4, (0, 2, 4, 6, 8), 50, 25),
@@ -463,6 +463,12 @@ def test_command(tmp_path):
         "values were beyond 20 px and are cut; 2 at 29.97 frames a second, not 25 "
         "(--help says what follows); not compared with videos, as --videos is not "
         "given\n"
+    )
+    # What is not beyond is not told of.
+    done = command(*flags[:2], "--output", tmp_path / "b", "--bound=20", "--workers=1")
+    assert done.stdout == (
+        f"{tmp_path}/b: 2 flow videos written, 0 were there, 0 failed; not compared "
+        "with videos, as --videos is not given\n"
     )
     (images / "b" / "flow_x_00001.jpg").write_text("")
     (output / "b.mkv").unlink()
