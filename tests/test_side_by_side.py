@@ -261,6 +261,9 @@ def test_command_computes_flow(tmp_path, write_video):
     flow = TVL1("opencv")(to_grey(frames[1]), to_grey(frames[2]))
     flow = code.decode(code.encode(flow))  # as in a flow video
     np.testing.assert_array_equal(right[::5, ::5], visualize.flow_to_color(flow, 3))
+    # The bar of the flow ends before that of the drawing begins.
+    bars = command(*own, "--output", tmp_path / "a.mp4").stderr
+    assert bars.rindex("flow:") < bars.index("draw:")
     for flags, message in (
         (["--output", picture, "--frame=4"], "has flow into frames 1 to 3 (of 25 a"),
         (["--output", tmp_path / "a.gif", "--frame=1"], "--frame is for a .png"),

@@ -185,7 +185,7 @@ def test_find_videos(bucket):
     ]
     with pytest.raises(ValueError, match="://bucket/none: no such folder of videos"):
         find_videos(bucket / "none")
-    with pytest.raises(ValueError, match="://bucket/videos/b/e.txt: no such folder"):
+    with pytest.raises(ValueError, match="://bucket/videos/b/e.txt: is no folder$"):
         find_videos(bucket / "videos" / "b" / "e.txt")
     with pytest.raises(ValueError, match="lies inside the videos"):
         find_sources(bucket / "videos", bucket / "videos" / "flow")
