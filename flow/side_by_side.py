@@ -46,6 +46,7 @@ def write_video(path, video, flow, max_flow=None):
             f"{path}: is to end in {' or '.join(VIDEO_SUFFIXES)}, which says the format"
         )
     made = describe_flow_video(flow)
+    check_source(video, made)
     if max_flow is None:
         max_flow = whole_scale(flow)
 

@@ -84,13 +84,16 @@ def test_a_flow_video_of_another_video(clip, tmp_path, write_video, count, word)
         list(read_pairs(other, clip[1]))
 
 
-def test_flow_of_another_video_is_refused_before_it_is_drawn(clip, tmp_path):
+def test_flow_of_another_video_is_refused_before_it_is_drawn(clip, tmp_path, capsys):
     flow = tmp_path / "other.mkv"
     codes = [code.encode(field(k)) for k in range(1, 6)]
     tags = {"smaller_side": HEIGHT, "source_sha256": "0" * 64}
     write_flow_video(flow, codes, fps=10, description=tags)
     with pytest.raises(VideoError, match="in.avi: is not the file that its flow video"):
         next(read_pairs(clip[0], flow))
+    with pytest.raises(VideoError, match="in.avi: is not the file that its flow video"):
+        side_by_side.write_video(tmp_path / "a.mp4", clip[0], flow)
+    assert capsys.readouterr().err == ""  # no bar yet
 
 
 def test_page(clip):
