@@ -37,7 +37,7 @@ def fail(message):
 def beam_options(options):
     """The `PipelineOptions` of Apache Beam; `options` are without their dashes.
 
-    Raises ValueError if it is not installed.
+    Raises ValueError if it is not installed or has no such option; it would only warn.
     """
     try:
         from apache_beam.options.pipeline_options import PipelineOptions
@@ -45,4 +45,17 @@ def beam_options(options):
         raise ValueError(
             f"--beam_pipeline_options needs the extra [beam]: {error}"
         ) from error
-    return PipelineOptions([f"--{option}" for option in options])
+    for option in options:
+        if option.startswith("-"):
+            raise ValueError(
+                f"--beam_pipeline_options {option}: give options without their dashes"
+            )
+    found = PipelineOptions([f"--{option}" for option in options])
+    unknown = found.get_all_options(retain_unknown_options=True).keys()
+    unknown -= found.get_all_options().keys()
+    if unknown:
+        raise ValueError(
+            "--beam_pipeline_options: Apache Beam has no option "
+            + ", ".join(sorted(unknown))
+        )
+    return found

@@ -3,8 +3,9 @@
     python -m experiments.extract_flow --videos mine/videos --output mine/flow
 
 Leaves one flow video per source video at the same relative path, and report.json with
-what became of each. Stopped at any moment and run again, it goes on where it was; two
-runs may work on one output. Exits 0 only if every video has its flow.
+what became of each. Stopped at any moment and run again, it goes on where it was. Two
+runs on one output do no harm to each other, but both compute all that is not there when
+they come to it. Exits 0 only if every video has its flow.
 
 With --beam_pipeline_options the workers of Apache Beam do it, here or on a cluster:
 experiments/cluster.md. Folders may be in object storage, as gs://mine/videos.
@@ -13,9 +14,9 @@ experiments/cluster.md. Folders may be in object storage, as gs://mine/videos.
 from absl import flags
 
 from experiments import command
-from flow.extract import Settings
 from flow.extract_folder import extract_folder
 from flow.pool import LIMIT
+from flow.settings import Settings
 from flow.tvl1 import ENGINES
 from flow.video import SMALLER_SIDE
 from flow.video_files import find_others

@@ -32,7 +32,8 @@ _OUTPUT = flags.DEFINE_string("output", None, "Folder for flow.", required=True)
 _BOUND = flags.DEFINE_float(
     "bound",
     None,
-    "px of the highest code: denseflow's -b, by default 32; 20 in most archives.",
+    "px of the highest code, as the pictures were made, which they do not reveal: "
+    "denseflow's -b, by default 32; 20 by TSN's tools and in most archives.",
     required=True,
 )
 _VIDEOS = flags.DEFINE_string("videos", None, "Folder of the videos, if there.")
@@ -103,9 +104,9 @@ def summary(report):
     weights = [e["flow_frames"] * e["size"][0] * e["size"][1] for e in whole]
     if whole:
         cut = sum(w * e["cut"] for w, e in zip(weights, whole, strict=True))
-        line += (
-            f"; {cut / sum(weights):.2%} of the values were beyond 20 px and are cut"
-        )
+        share = f"{cut / sum(weights):.2%}"
+        if share != "0.00%":
+            line += f"; {share} of the values were beyond 20 px and are cut"
     rates = sorted({entry["fps"] for entry in whole} - {FPS})
     if rates:
         others = sum(entry["fps"] != FPS for entry in whole)

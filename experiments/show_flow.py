@@ -7,6 +7,7 @@ The suffix of --output is the format: .mp4, .gif or .png. Flow is computed if th
 no flow video; extract_flow does that with all cores.
 """
 
+import collections
 import contextlib
 import itertools
 import pathlib
@@ -16,9 +17,11 @@ import tqdm
 from absl import flags
 
 from experiments import command
-from flow import side_by_side
-from flow.extract import Settings, write_flow
+from flow import code, side_by_side
+from flow.extract import write_flow
+from flow.files import make_folder
 from flow.flow_video import describe_flow_video
+from flow.settings import Settings
 from flow.tvl1 import ENGINES, video_flow
 from flow.video import SMALLER_SIDE, decode, read_video, resample
 
@@ -59,6 +62,7 @@ def main():
         raise ValueError("--frame is for a .png")
     if _MAX_FLOW.value is not None and not _MAX_FLOW.value > 0:
         raise ValueError(f"--max_flow {_MAX_FLOW.value}: it must be above 0 px")
+    make_folder(output.parent)  # what is wrong with it shows at once
     settings = Settings(_ENGINE.value, smaller_side=_SMALLER_SIDE.value)
     if picture:
         frame = show_frame(settings)
@@ -87,11 +91,15 @@ def show_frame(settings):
     if _FLOW.value:
         pairs = side_by_side.read_pairs(_VIDEO.value, _FLOW.value)
         image, flow = next(itertools.islice(pairs, frame - 1, None))
+        if made.get("source_sha256") is None:
+            # Only their lengths then tell whether they belong together.
+            collections.deque(pairs, maxlen=0)
     else:
         frames = read_video(_VIDEO.value, smaller_side=settings.smaller_side)
         two = list(itertools.islice(frames, frame - 1, frame + 1))
         image, (flow,) = two[1], video_flow(two, settings.tvl1())
-    note = f"Frame {frame}, at {frame / fps:.2f} s"
+        flow = code.decode(code.encode(flow))  # as flow videos hold it
+    note = side_by_side.frame_note(frame, fps)
     side_by_side.write_picture(_OUTPUT.value, image, flow, _MAX_FLOW.value, note)
     return frame
 
@@ -103,10 +111,9 @@ def show_video(settings):
         if not flow:
             folder = stack.enter_context(tempfile.TemporaryDirectory())
             flow = pathlib.Path(folder, "flow.mkv")
-            compute = _counted(
-                stack.enter_context(tqdm.tqdm(desc="flow", unit=" frames"))
-            )
-            write_flow(_VIDEO.value, flow, settings, {}, map_chunks=compute)
+            with tqdm.tqdm(desc="flow", unit=" frames") as bar:
+                compute = _counted(bar)
+                write_flow(_VIDEO.value, flow, settings, {}, map_chunks=compute)
         side_by_side.write_video(_OUTPUT.value, _VIDEO.value, flow, _MAX_FLOW.value)
 
 

@@ -10,10 +10,11 @@ import logging
 
 import apache_beam as beam
 
-from flow.extract import Settings, extract_video, failure, new_entry
-from flow.extract_folder import REPORT, find_sources
+from flow.extract import extract_video, failure, new_entry
+from flow.extract_folder import REPORT, find_sources, prepare
 from flow.files import as_path, local_copy, write_json
 from flow.pool import LIMIT, ProcessDied, Workers
+from flow.settings import Settings
 
 
 def extract_by_beam(videos, output, settings=None, *, options, resume=True):
@@ -33,9 +34,11 @@ def extract_by_beam(videos, output, settings=None, *, options, resume=True):
       Exception: what the runner raises if the pipeline fails, as when a flow video
         cannot be written.
     """
-    find_sources(as_path(videos), as_path(output))  # what is wrong shows before it runs
+    settings = settings or Settings()
+    # What is wrong shows before it runs.
+    prepare(as_path(videos), as_path(output), settings, resume)
     with beam.Pipeline(options=options) as pipeline:
-        add_extraction(pipeline, videos, output, settings or Settings(), resume)
+        add_extraction(pipeline, videos, output, settings, resume)
     with local_copy(as_path(output) / REPORT) as local:
         return json.loads(local.read_text("utf-8"))
 

@@ -17,42 +17,8 @@ from flow.chunks import chunk_codes, grey_chunks
 from flow.files import exists, local_copy, size_and_time
 from flow.flow_video import describe_flow_video, write_flow_video
 from flow.process import show_progress
-from flow.tvl1 import TVL1
-from flow.video import FPS, SMALLER_SIDE, Damaged, VideoError
-
-
-@dataclasses.dataclass(frozen=True)
-class Settings:
-    """What is computed; kept in every flow video's tags.
-
-    Attributes:
-      engine: of `TVL1`.
-      fps: frames per second at which the videos are sampled.
-      smaller_side: of the frames, in px; flow is computed after the resize.
-      parameters: of `TVL1` by name, where they are not its defaults.
-      until_damage: whether a video that cannot be decoded to its end is used up to
-        its last good frame. The tags then say why, as `damage`.
-    """
-
-    engine: str = TVL1.engine
-    fps: int = FPS
-    smaller_side: int = SMALLER_SIDE
-    parameters: dict = dataclasses.field(default_factory=dict)
-    until_damage: bool = False
-
-    def tvl1(self):
-        """The algorithm; each thread needs one of its own."""
-        return TVL1(self.engine, **self.parameters)
-
-    def description(self):
-        """As it stands in the tags, with all parameters of the algorithm."""
-        parameters = self.tvl1().parameters
-        return {
-            "fps": self.fps,
-            "smaller_side": self.smaller_side,
-            "engine": parameters.pop("engine"),
-            "parameters": parameters,
-        }
+from flow.settings import made_otherwise
+from flow.video import Damaged, VideoError
 
 
 def flow_path(video):
@@ -202,13 +168,9 @@ def _what_is_there(source, target, settings):
         made = describe_flow_video(target)
     except VideoError as error:
         raise VideoError(f"{error}; remove it or run with --noresume") from error
-    wanted = settings.description()
-    other = {key: made.get(key) for key in wanted if made.get(key) != wanted[key]}
+    other = made_otherwise(target, made, settings.description())
     if other:
-        raise VideoError(
-            f"{target}: exists and was made with {other}; choose another output or "
-            "run without resume"
-        )
+        raise VideoError(other)
     if made.get("damage") and not settings.until_damage:
         raise VideoError(
             f"{target}: ends where its video is damaged ({made['damage']}); run with "

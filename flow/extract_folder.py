@@ -8,24 +8,19 @@ import time
 import numpy as np
 
 from flow.chunks import CHUNK, grey_chunks
-from flow.extract import (
-    Settings,
-    extract_video,
-    failure,
-    flow_path,
-    new_entry,
-    printable,
-)
+from flow.extract import extract_video, failure, flow_path, new_entry, printable
 from flow.files import (
     as_path,
     exists,
     is_remote,
     local_copy,
+    make_folder,
     remove_leftovers,
     write_json,
 )
 from flow.pool import LIMIT, ProcessDied, Workers
 from flow.progress import Progress
+from flow.settings import Settings, refuse_other_settings
 from flow.tvl1 import MIN_SIDE
 from flow.video import estimate_frames
 from flow.video_files import find_videos
@@ -63,13 +58,14 @@ def extract_folder(
     Returns that list, sorted by path.
 
     Raises:
-      ValueError: no videos, two that differ only in their suffix, or an output
-        inside the folder of videos, which the next run would take for sources.
+      ValueError: no videos, two that differ only in their suffix, an output inside
+        the folder of videos, which the next run would take for sources, or flow videos
+        that are there and were made with other settings.
       OSError: something cannot be written, which ends the run.
     """
     videos, output = as_path(videos), as_path(output)
     settings = settings or Settings()
-    found = find_sources(videos, output)
+    found = prepare(videos, output, settings, resume)
     remove_leftovers(output)
     todo = [v for v in found if not (resume and exists(output / flow_path(v)))]
     if todo:
@@ -101,6 +97,19 @@ def extract_folder(
         raise
     remove_leftovers(output)  # of processes that died
     return _write_report(output, report)
+
+
+def prepare(videos, output, settings, resume):
+    """`find_sources`, when nothing speaks against a run; makes the folder `output`.
+
+    Raises as `extract_folder`.
+    """
+    found = find_sources(videos, output)
+    if resume:
+        targets = [output / flow_path(video) for video in found]
+        refuse_other_settings(targets, settings.description())
+    make_folder(output)
+    return found
 
 
 def find_sources(videos, output):

@@ -88,6 +88,21 @@ def write_json(path, value):
         aside.write_text(f"{text}\n", "utf-8")
 
 
+def make_folder(path):
+    """Makes a folder of this machine; a storage has none to be made.
+
+    Raises OSError if that cannot be, or nothing can be written into it.
+    """
+    if is_remote(path):
+        return
+    try:
+        pathlib.Path(path).mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=path).close()
+    except OSError as error:
+        # Some name the file that was tried.
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
 def is_remote(path):
     return "://" in os.fspath(path)
 

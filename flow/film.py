@@ -65,9 +65,9 @@ def write_gif(path, pictures, fps):
 
     Raises ValueError where there is no picture.
     """
-    first, _ = _peek(path, pictures())
+    first, shown = _peek(path, pictures())
     rate = _rate(fps)
-    palette = _palette(pictures(), first.shape, rate)
+    palette = _palette(shown, first.shape, rate)
     graph = av.filter.Graph()
     source, colors = (
         _source(graph, picture.shape, rate, format)

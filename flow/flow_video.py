@@ -5,6 +5,7 @@ holds and how it was made; who reads it checks them.
 """
 
 import collections
+import hashlib
 import json
 import math
 import zlib
@@ -143,6 +144,26 @@ def describe_flow_video(path, *, size=None, flow_frames=None):
     return tags
 
 
+def check_source(source, made):
+    """Raises VideoError if the flow was computed from another file than `source`.
+
+    Args:
+      source: path of the video.
+      made: tags of its flow video. Where they do not say from which file it was made,
+        as of flow from elsewhere, there is nothing to compare.
+    """
+    digest = made.get("source_sha256")
+    if digest is None:
+        return
+    with local_copy(source) as local, open(local, "rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != digest:
+        raise VideoError(
+            f"{source}: is not the file that its flow video was made from (SHA-256 "
+            f"{found[:8]}..., that of the flow video {str(digest)[:8]}...)"
+        )
+
+
 def read_flow_video(path, *, size=None, flow_frames=None):
     """Yields the codes of a flow video, `[H, W, 2]` uint8; see `flow.code`.
 
@@ -202,11 +223,11 @@ def _tags(path, container, size, flow_frames):
         )
     if not _fit_together(tags):
         raise VideoError(f"{path}: its tag {TAG} is damaged: {text}")
-    found = tags["bound"], tags["quantiser"]
-    if found != (code.BOUND, code.FORMULA):
+    if (tags["bound"], tags["quantiser"]) != (code.BOUND, code.FORMULA):
         raise VideoError(
-            f"{path}: flow with bound and quantiser {found}, needed is "
-            f"{(code.BOUND, code.FORMULA)}"
+            f"{path}: its flow is cut at {tags['bound']} px and coded as "
+            f"{tags['quantiser']}; only {code.BOUND} px, coded as {code.FORMULA}, "
+            "can be read"
         )
     _check_stream(path, container, tags)
     for field, wanted in (("size", size), ("flow_frames", flow_frames)):

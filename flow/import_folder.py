@@ -8,10 +8,11 @@ import tqdm
 
 from flow.extract import failure, printable
 from flow.extract_folder import REPORT
-from flow.files import as_path, is_remote, remove_leftovers, write_json
+from flow.files import as_path, is_remote, make_folder, remove_leftovers, write_json
 from flow.flow_images import find_folders, find_places
-from flow.import_images import import_video, new_import_entry
+from flow.import_images import import_video, new_import_entry, target_path
 from flow.pool import ProcessDied, Workers
+from flow.settings import refuse_other_settings
 from flow.video_files import find_videos
 
 
@@ -49,7 +50,8 @@ def import_folder(
 
     Raises:
       ValueError: no pictures or videos; an output inside of these; two folders of one
-        video; `surplus` without videos.
+        video; `surplus` without videos; flow videos that are there and were made with
+        other settings.
       OSError: something cannot be written, which ends the run.
     """
     if is_remote(images):
@@ -65,6 +67,10 @@ def import_folder(
         jobs, report = _match(images, folders, videos, settings)
     else:
         jobs, report = [(folder, None) for folder in folders], []
+    if resume:
+        targets = [output / target_path(*job) for job in jobs]
+        refuse_other_settings(targets, settings.compared())
+    make_folder(output)
     remove_leftovers(output)
     work = functools.partial(import_video, places, videos, output, settings, resume)
     try:

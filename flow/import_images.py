@@ -13,6 +13,7 @@ from flow.extract import failure, flow_path, new_entry, printable
 from flow.files import exists, size_and_time
 from flow.flow_images import list_pairs, read_flow, resize_flow
 from flow.flow_video import describe_flow_video, write_flow_video
+from flow.settings import made_otherwise
 from flow.stored_frames import pairs_in_time, read_source, tidy_rate
 from flow.video import FPS, VideoError, read_video, resized
 
@@ -63,6 +64,11 @@ class ImportSettings:
             "engine": ENGINE,
             "parameters": {**parameters, "formula": "2 * bound * code / 255 - bound"},
         }
+
+    def compared(self):
+        """What of `description` a flow video must have to be kept."""
+        description = self.description()
+        return {key: description[key] for key in ("engine", "parameters")}
 
 
 def target_path(folder, video):
@@ -123,24 +129,18 @@ def import_video(places, videos, output, settings, resume, names):
 
 def _what_is_there(target, settings, source, pictures):
     """The tags of the flow video `target`, if it fits."""
-    again = "remove it or run with --noresume"
     try:
         made = describe_flow_video(target)
     except VideoError as error:
-        raise VideoError(f"{error}; {again}") from error
+        raise VideoError(f"{error}; remove it or run with --noresume") from error
     wanted = {
-        "engine": ENGINE,
-        "parameters": settings.description()["parameters"],
+        **settings.compared(),
         "pictures": pictures,
         "source_bytes": source and size_and_time(source)[0],
     }
-    other = [key for key in wanted if made.get(key) != wanted[key]]
+    other = made_otherwise(target, made, wanted)
     if other:
-        key = other[0]
-        raise VideoError(
-            f"{target}: exists and was made with {key} {made.get(key)}, now it is "
-            f"{wanted[key]}; {again}"
-        )
+        raise VideoError(other)
     return made
 
 

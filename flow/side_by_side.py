@@ -1,6 +1,5 @@
 """A video beside its flow in colours: a picture of one frame, or a video of all."""
 
-import functools
 import itertools
 import pathlib
 
@@ -11,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from flow import code, files, film, visualize
-from flow.flow_video import describe_flow_video, read_flow_video
+from flow.flow_video import check_source, describe_flow_video, read_flow_video
 from flow.video import VideoError, read_video
 
 VIDEO_SUFFIXES = (".mp4", ".gif")
@@ -47,13 +46,18 @@ def write_video(path, video, flow, max_flow=None):
             f"{path}: is to end in {' or '.join(VIDEO_SUFFIXES)}, which says the format"
         )
     made = describe_flow_video(flow)
+    check_source(video, made)
     if max_flow is None:
         max_flow = whole_scale(flow)
 
+    # A GIF's colours are chosen first.
+    passes = ["colours", "draw"] if suffix == ".gif" else ["draw"]
+
     def pages():
         pairs = read_pairs(video, flow)
-        bar = tqdm.tqdm(pairs, "draw", made["flow_frames"], unit=" frames")
-        return draw_pages(bar, max_flow)
+        bar = tqdm.tqdm(pairs, passes.pop(0), made["flow_frames"], unit=" frames")
+        notes = (frame_note(k, made["fps"]) for k in itertools.count(1))
+        return draw_pages(bar, max_flow, notes)
 
     if suffix == ".gif":
         film.write_gif(path, pages, made["fps"])
@@ -83,9 +87,14 @@ def write_picture(path, image, flow, max_flow=None, note=""):
         )
     if max_flow is None:
         max_flow = visualize.max_magnitude(flow, visualize.PERCENTILE)
-    (page,) = draw_pages([(image, flow)], max_flow, note)
+    (page,) = draw_pages([(image, flow)], max_flow, [note])
     with files.written_aside(path) as aside:
         aside.write_bytes(cv2.imencode(".png", page[..., ::-1])[1])
+
+
+def frame_note(frame, fps):
+    """Which frame a page shows, in words for its legend; the first frame is 0."""
+    return f"Frame {frame}, at {frame / fps:.2f} s"
 
 
 def read_pairs(video, flow):
@@ -97,10 +106,16 @@ def read_pairs(video, flow):
       video: path of the video.
       flow: path of its flow video.
 
-    Raises VideoError if one cannot be read, or they differ in size or length.
+    Raises VideoError if one cannot be read, or they differ in source, size or length.
     """
     made = describe_flow_video(flow)
-    frames = read_video(video, fps=made["fps"], smaller_side=made["smaller_side"])
+    check_source(video, made)
+    frames = read_video(
+        video,
+        fps=made["fps"],
+        smaller_side=made["smaller_side"],
+        until_damage=made.get("damage") is not None,
+    )
     next(frames)
     for image, codes in itertools.zip_longest(frames, read_flow_video(flow)):
         if image is None or codes is None:
@@ -132,28 +147,31 @@ def whole_scale(flow):
     return max(1.0, float(rank * SPEED_STEP))
 
 
-def draw_pages(pairs, max_flow, note=""):
+def draw_pages(pairs, max_flow, notes=None):
     """Yields a page `[H, W, 3]` uint8 RGB, of even sides, for each (frame, flow).
 
     All of `pairs` have one size. Small frames are enlarged by a whole factor, without
-    smoothing, and very large ones made smaller.
+    smoothing, and very large ones made smaller. `notes` are the legends' first lines,
+    one for each page; None leaves them empty.
     """
     page = None
-    for image, flow in pairs:
+    for (image, flow), note in zip(pairs, notes or itertools.repeat(""), strict=False):
         if page is None:
             height, width = size = _shown_size(*image.shape[:2])
             views = np.s_[BORDER : BORDER + height, BORDER : BORDER + width]
             both = np.full(
                 (height + 2 * BORDER, 2 * width + 3 * BORDER, 3), BORDER_GREY, np.uint8
             )
-            legend = _legend(max(both.shape[1], LEGEND_WIDTH), height, max_flow, note)
-            page = _empty_page(len(both) + len(legend), legend.shape[1])
-            page[len(both) :][: len(legend), : legend.shape[1]] = legend
-            left = (legend.shape[1] - both.shape[1]) // 2
+            wide = max(both.shape[1], LEGEND_WIDTH)
+            draw_legend = _legend(wide, height, max_flow)
+            page = _empty_page(len(both) + len(draw_legend("")), wide)
+            left = (wide - both.shape[1]) // 2
         both[views] = _shown(image, size)
         color = visualize.flow_to_color(flow, max_flow)
         both[:, width + BORDER :][views] = _shown(color, size)
         page[: len(both), left : left + both.shape[1]] = both
+        legend = draw_legend(note)
+        page[len(both) :][: len(legend), :wide] = legend
         yield page
 
 
@@ -178,17 +196,18 @@ def _empty_page(height, width):
     return np.full((height + height % 2, width + width % 2, 3), 255, np.uint8)
 
 
-@functools.lru_cache(maxsize=4)
-def _legend(width, height, max_flow, note):
-    """The wheel and what it means, `[h, width, 3]` uint8, below frames of `height`."""
+def _legend(width, height, max_flow):
+    """legend(note): the wheel and what it means, below frames of `height`.
+
+    `[h, width, 3]` uint8, valid until the next call.
+    """
     words = [
+        "",  # the note
         "Hue: direction since the frame before",
         "Paler is slower, white stands still",
         f"Rim of the wheel: {max_flow:.1f} px a frame",
         "Darker than the rim: faster",
     ]
-    if note:
-        words.insert(0, note)
     scale = max(1.0, min(height / 320, width / 640))
     margin, font = round(10 * scale), 12 * scale
     line = 1.5 * font
@@ -206,9 +225,20 @@ def _legend(width, height, max_flow, note):
         aspect="auto",
     )
     axes.set(xlim=(0, width), ylim=(tall, 0))
+    texts = []
     for row, text in enumerate(words):
         # Capitals are 0.73 high: on a common baseline, whatever the descenders.
         y = margin + (row + 0.5) * line + 0.365 * font
-        axes.text(2 * margin + size, y, text, va="baseline", fontsize=font)
+        at = 2 * margin + size, y
+        texts.append(axes.text(*at, text, va="baseline", fontsize=font))
     canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3]
+    # To draw all of it takes longer than the flow's colours: 22 ms.
+    without_note = canvas.copy_from_bbox(figure.bbox)
+
+    def legend(note):
+        canvas.restore_region(without_note)
+        texts[0].set_text(note)
+        axes.draw_artist(texts[0])
+        return np.asarray(canvas.buffer_rgba())[..., :3]
+
+    return legend

@@ -80,8 +80,9 @@ def pairs_in_time(pairs, path, source, fps, surplus):
         return in_time
     if len(pairs) == len(shown) - 1:
         return pairs
+    read = f" and {len(shown)} read at {fps} fps" if len(shown) != stored else ""
     raise VideoError(
         f"{pairs[0][0].parent}: holds {len(pairs)} flows, where {path} has {stored} "
-        f"frames at {source.fps} fps and {len(shown)} read at {fps} fps; N frames give "
-        "N - 1 flows" + (", see --surplus" if len(pairs) == stored else "")
+        f"frames at {source.fps} fps{read}; N frames give N - 1 flows"
+        + (", see --surplus" if len(pairs) == stored else "")
     )

@@ -94,13 +94,16 @@ class TVL1:
         Channel 0 is u, to the right; 1 is v, downwards: what is at (x, y) in
         `previous` is at (x + u, y + v) in `current`.
 
-        Raises ValueError for other shapes or dtypes, or a side below 16 px.
+        Raises ValueError for what is no such array, or has a side below 16 px.
         """
         for name, frame in (("previous", previous), ("current", current)):
-            if frame.ndim != 2 or frame.dtype != np.uint8:
+            is_array = isinstance(frame, np.ndarray)
+            if not is_array or frame.ndim != 2 or frame.dtype != np.uint8:
+                found = type(frame).__name__
+                if is_array:
+                    found = f"{frame.dtype} {list(frame.shape)}"
                 raise ValueError(
-                    f"{name} is {frame.dtype} {list(frame.shape)}; TV-L1 takes uint8 "
-                    "grey frames [H, W]"
+                    f"{name} is {found}; TV-L1 takes uint8 grey frames [H, W]"
                 )
         if previous.shape != current.shape:
             raise ValueError(

@@ -48,6 +48,8 @@ def tvl1_flow(previous, current, **parameters):
     Raises:
       ValueError: other shapes or dtypes, or a parameter out of its range.
     """
+    if "engine" in parameters:
+        raise ValueError("engine: it is none of the parameters here, only of TVL1")
     # Its defaults and checks are wanted, not its engine: OpenCV's costs nothing.
     parameters = TVL1("opencv", **parameters)
     frames = [ops.convert_to_tensor(frame) for frame in (previous, current)]

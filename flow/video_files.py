@@ -24,7 +24,8 @@ def find_videos(folder):
     in it cannot be read.
     """
     if not files.is_folder(folder):
-        raise ValueError(f"{folder}: no such folder of videos")
+        what = "is no folder" if files.exists(folder) else "no such folder of videos"
+        raise ValueError(f"{folder}: {what}")
     found = [path for path in _files_below(folder) if _is_video(path)]
     if not found:
         raise ValueError(f"{folder}: no videos found ({' '.join(sorted(SUFFIXES))})")

@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import os
 import pathlib
+import re
 import signal
 
 import pytest
@@ -13,9 +14,11 @@ pytest.importorskip("apache_beam", reason="needs Apache Beam, the extra [beam]")
 
 from apache_beam.options.pipeline_options import PipelineOptions  # noqa: E402
 
+from experiments import command  # noqa: E402
 from flow.beam import extract_by_beam  # noqa: E402
-from flow.extract import Settings, new_entry  # noqa: E402
+from flow.extract import new_entry  # noqa: E402
 from flow.extract_folder import extract_folder  # noqa: E402
+from flow.settings import Settings
 
 # What DirectRunner comes to where it cannot download Prism, a runner in Go.
 RUNNER = "runner=FnApiRunner"
@@ -105,9 +108,10 @@ def test_a_video_that_kills_its_process_is_an_entry(tmp_path, write_video):
 
 def test_flow_that_cannot_be_written_ends_the_pipeline(tmp_path, write_video):
     write_video(tmp_path / "videos" / "a.avi", noise(2))
-    (tmp_path / "file").touch()
-    with pytest.raises(OSError, match=r"Not a directory: '.*file/flow/a.mkv' \[while"):
-        beam(tmp_path / "videos", tmp_path / "file" / "flow")
+    output = tmp_path / "flow"
+    (output / "a.mkv").mkdir(parents=True)
+    with pytest.raises(OSError, match=r"Is a directory: '.*flow/a.mkv' \[while"):
+        beam(tmp_path / "videos", output, resume=False)
 
 
 def test_bad_folders_are_refused_before_the_pipeline(tmp_path, videos):
@@ -115,6 +119,8 @@ def test_bad_folders_are_refused_before_the_pipeline(tmp_path, videos):
         beam(tmp_path / "none", tmp_path / "flow", flags=["runner=None"])
     with pytest.raises(ValueError, match="lies inside the videos"):
         beam(videos, videos / "flow", flags=["runner=None"])
+    with pytest.raises(OSError, match="'/proc/nope'$"):
+        beam(videos, "/proc/nope", flags=["runner=None"])
     (videos / "c" / "one.mp4").touch()
     with pytest.raises(ValueError, match="would have one flow video"):
         beam(videos, tmp_path / "flow", flags=["runner=None"])
@@ -131,10 +137,31 @@ def test_command(tmp_path, write_video):
     _, err = run.communicate()
     assert run.returncode == 1
     assert errors(err)[-1].startswith("error: --workers is for this machine")
-    run = start(videos, output, "--beam_pipeline_options=job_name=flow,runner=Nobody")
-    _, err = run.communicate()
-    assert run.returncode == 1
-    assert errors(err)[-1].startswith("error: Unexpected pipeline runner: Nobody.")
+    for options, message in (
+        ("job_name=flow,runner=Nobody", "Unexpected pipeline runner: Nobody."),
+        (
+            f"runer=DirectRunner,{RUNNER},num_worker=3",
+            "--beam_pipeline_options: Apache Beam has no option num_worker, runer",
+        ),
+        (
+            f"--{RUNNER}",
+            f"--beam_pipeline_options --{RUNNER}: give options without their dashes",
+        ),
+    ):
+        flag = f"--beam_pipeline_options={options}"
+        run = start(videos, output, "--smaller_side=16", flag)
+        _, err = run.communicate()
+        assert run.returncode == 1
+        assert errors(err)[-1].startswith(f"error: {message}")
+
+
+def test_the_options_of_all_runners_are_known():
+    guide = pathlib.Path(command.__file__).with_name("cluster.md").read_text("utf-8")
+    lists = re.findall(r"--beam_pipeline_options (runner=\S+)", guide)
+    assert len(lists) == 3
+    for options in lists:
+        runner = command.beam_options(options.split(",")).get_all_options()["runner"]
+        assert options.startswith(f"runner={runner},")
 
 
 def test_command_without_beam(tmp_path):

@@ -22,8 +22,9 @@ from tiny_flow import (
 
 from flow import chunks, extract
 from flow.code import decode, encode
-from flow.extract import Settings, extract_video, flow_path, write_flow
+from flow.extract import extract_video, flow_path, write_flow
 from flow.flow_video import describe_flow_video, read_flow_video, write_flow_video
+from flow.settings import Settings
 from flow.tvl1 import TVL1
 from flow.video import VideoError, to_grey
 
@@ -157,9 +158,16 @@ def test_without_resume_all_is_written_again(tmp_path, one_video):
 @pytest.mark.parametrize(
     ("other", "made"),
     [
-        (Settings("opencv", smaller_side=32), {"smaller_side": 48}),
-        (Settings("opencv", smaller_side=48, fps=10), {"fps": 25}),
-        (Settings("fast", smaller_side=48), {"engine": "opencv"}),
+        (Settings("opencv", smaller_side=32), "smaller_side 48 (now 32)"),
+        (Settings("opencv", smaller_side=48, fps=10), "fps 25 (now 10)"),
+        (
+            Settings("fast", smaller_side=32, parameters={"warps": 1}),
+            "smaller_side 48 (now 32), engine opencv (now fast)",
+        ),
+        (
+            Settings("opencv", smaller_side=48, parameters={"warps": 1}),
+            "warps 5 (now 1)",
+        ),
     ],
 )
 def test_other_settings_are_refused(tmp_path, one_video, other, made):
@@ -167,7 +175,10 @@ def test_other_settings_are_refused(tmp_path, one_video, other, made):
     before = contents(tmp_path)
     entry = extract_video(one_video, tmp_path, other, True, A)
     assert entry["state"] == "failed"
-    assert f"a.mkv: exists and was made with {made};" in entry["reason"]
+    assert entry["reason"] == (
+        f"{tmp_path}/a.mkv: was made with {made}; choose another output, or "
+        "--noresume to make it again"
+    )
     assert contents(tmp_path) == before
 
 

@@ -17,7 +17,7 @@ from tiny_flow import (
     states,
 )
 
-from flow.extract import flow_path
+from flow.extract import extract_video, flow_path
 from flow.extract_folder import extract_folder
 from flow.flow_video import describe_flow_video
 from flow.tvl1 import TVL1
@@ -119,6 +119,29 @@ def test_a_second_run_keeps_what_is_there(tmp_path, videos):
     assert {key: report[2][key] for key in made} == made
     assert kept.stat().st_mtime_ns == 1
     assert lost.read_bytes() == before
+
+
+def test_other_settings_are_refused_before_anything_is_written(tmp_path, videos):
+    output = tmp_path / "flow"
+    extract_folder(videos, output, SETTINGS, workers=1)
+    before = contents(output)
+    with pytest.raises(ValueError, match=r"down.mkv: was made with smaller_side 48 \("):
+        extract_folder(videos, output, QUICK, workers=1)
+    assert contents(output) == before
+    # Where some fit, each that does not is told of.
+    (output / "a down.mkv").unlink()
+    extract_video(videos, output, QUICK, True, pathlib.Path("a down.mkv"))
+    report = extract_folder(videos, output, SETTINGS, workers=1)
+    assert [e["state"] for e in report] == ["failed", "failed", "skipped", "failed"]
+    assert "a down.mkv: was made with smaller_side 16 (" in report[0]["reason"]
+
+
+def test_an_output_that_cannot_be_written_is_seen_at_once(tmp_path, videos, capsys):
+    (tmp_path / "file").touch()
+    for output in (tmp_path / "file", tmp_path / "file" / "flow", "/proc/nope"):
+        with pytest.raises(OSError, match=f"'{output}'$"):
+            extract_folder(videos, output, SETTINGS, workers=1)
+    assert capsys.readouterr().err == ""  # no bar yet
 
 
 def test_a_missing_source_is_a_failure_that_is_named(tmp_path):

@@ -12,10 +12,10 @@ import pytest
 from tiny_flow import QUICK, errors, flow_videos, noise, start, states
 
 from flow import extract_folder as runs
-from flow.extract import Settings
 from flow.extract_folder import extract_folder
 from flow.files import written_aside
 from flow.pool import Workers
+from flow.settings import Settings
 from flow.video import to_grey
 
 # Kept as long as there is hope that what a test waits for comes.

@@ -108,7 +108,9 @@ def test_other_codes_are_refused(tmp_path, monkeypatch, changed):
         for name, value in changed.items():
             patched.setattr(code, name, value)
         path = write(tmp_path / "a.mkv", random_codes())
-    refused(path, "a.mkv: flow with bound and quantiser")
+    refused(
+        path, "a.mkv: its flow is cut at .* px and coded as .*; only 20.0 px, coded"
+    )
     with pytest.raises(VideoError) as error:
         describe_flow_video(path)
     assert str(*changed.values()) in str(error.value)

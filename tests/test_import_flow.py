@@ -228,8 +228,8 @@ def test_pairs_go_with_the_times_of_the_frames():
     [
         (
             (4, (0, 4, 8, 12), 25),
-            "^in/a: holds 4 flows, where v.avi has 4 frames at 25 fps and 4 read at 25 "
-            "fps; N frames give N - 1 flows, see --surplus$",
+            "^in/a: holds 4 flows, where v.avi has 4 frames at 25 fps; N frames give "
+            "N - 1 flows, see --surplus$",
         ),
         (
             (4, (0, 2, 4, 6, 8), 50, 25),
@@ -339,18 +339,21 @@ def test_a_second_run_keeps_what_fits(tmp_path, write_video):
     before = contents(output)["a.mkv"]
     (entry,) = run(images, output, AT_32)
     assert entry["state"] == "skipped" and entry["cut"] == first["cut"] == 0.25
-    again = f"{output}/a.mkv: exists and was made with"
-    assert only_reason(run(images, output)).startswith(f"{again} parameters {{'bound':")
+    again = f"{output}/a.mkv: was made with"
+    report = contents(output)["report.json"]
+    with pytest.raises(ValueError, match=rf"{again} bound 32.0 \(now 20.0\); choose"):
+        run(images, output)
+    assert contents(output)["report.json"] == report
     # Had the archive not been unpacked to its end?
     write_pictures(images / "a", [(204, 51)], start=3)
     reason = only_reason(run(images, output, AT_32))
-    assert reason.startswith(f"{again} pictures 2, now it is 3; remove it or run with")
+    assert reason.startswith(f"{again} pictures 2 (now 3); choose another output, or")
     write_video(tmp_path / "videos" / "a.avi", np.zeros((4, 16, 24, 3), np.uint8))
     videos = {"videos": tmp_path / "videos"}
     (images / "a" / "flow_x_00003.jpg").unlink()
     (images / "a" / "flow_y_00003.jpg").unlink()
     reason = only_reason(run(images, output, AT_32, **videos))
-    assert reason.startswith(f"{again} source_bytes None, now it is ")
+    assert reason.startswith(f"{again} source_bytes None (now ")
     assert contents(output)["a.mkv"] == before
     write_pictures(images / "a", [(204, 51)], start=3)
     (entry,) = run(images, output, AT_32, resume=False, **videos)
@@ -437,6 +440,8 @@ def test_places_that_cannot_be_used(tmp_path):
         run(tmp_path / "in", tmp_path / "in" / "flow")
     with pytest.raises(ValueError, match="surplus needs the videos"):
         run(tmp_path / "in", tmp_path / "flow", ImportSettings(20.0, surplus="last"))
+    with pytest.raises(OSError, match="'/proc/nope'$"):
+        run(tmp_path / "in", "/proc/nope")
     with pytest.raises(ValueError, match="gs://a: pictures are read from this machine"):
         run("gs://a", tmp_path / "flow")
     assert not (tmp_path / "flow").exists()
@@ -459,6 +464,12 @@ def test_command(tmp_path):
         "values were beyond 20 px and are cut; 2 at 29.97 frames a second, not 25 "
         "(--help says what follows); not compared with videos, as --videos is not "
         "given\n"
+    )
+    # What is not beyond is not told of.
+    done = command(*flags[:2], "--output", tmp_path / "b", "--bound=20", "--workers=1")
+    assert done.stdout == (
+        f"{tmp_path}/b: 2 flow videos written, 0 were there, 0 failed; not compared "
+        "with videos, as --videos is not given\n"
     )
     (images / "b" / "flow_x_00001.jpg").write_text("")
     (output / "b.mkv").unlink()

@@ -15,9 +15,10 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from mutations import KINDS, mutate, write_valid
 
-from flow.extract import Settings, flow_path
+from flow.extract import flow_path
 from flow.extract_folder import extract_folder
 from flow.flow_video import describe_flow_video
+from flow.settings import Settings
 from flow.video_files import find_videos
 from i3d_tf.datasets.coverage import QUARANTINE, read_coverage
 from i3d_tf.datasets.folder.builder import TwoStreamFolder

@@ -1,5 +1,6 @@
 """A video beside its flow in colours, measured px by px; the command."""
 
+import itertools
 import subprocess
 import sys
 
@@ -83,6 +84,18 @@ def test_a_flow_video_of_another_video(clip, tmp_path, write_video, count, word)
         list(read_pairs(other, clip[1]))
 
 
+def test_flow_of_another_video_is_refused_before_it_is_drawn(clip, tmp_path, capsys):
+    flow = tmp_path / "other.mkv"
+    codes = [code.encode(field(k)) for k in range(1, 6)]
+    tags = {"smaller_side": HEIGHT, "source_sha256": "0" * 64}
+    write_flow_video(flow, codes, fps=10, description=tags)
+    with pytest.raises(VideoError, match="in.avi: is not the file that its flow video"):
+        next(read_pairs(clip[0], flow))
+    with pytest.raises(VideoError, match="in.avi: is not the file that its flow video"):
+        side_by_side.write_video(tmp_path / "a.mp4", clip[0], flow)
+    assert capsys.readouterr().err == ""  # no bar yet
+
+
 def test_page(clip):
     pages = (page.copy() for page in draw_pages(read_pairs(*clip), 4.0))
     for k, page in enumerate(pages, 1):
@@ -102,27 +115,34 @@ def test_page(clip):
 
 
 def test_legend_is_the_wheel_and_its_scale():
-    size = 6 * 12  # of four lines of 18 px
-    legend = side_by_side._legend(700, 240, 4.0, "")
+    size = round(7.5 * 12)  # of five lines of 18 px, the first is the note
+    legend = side_by_side._legend(700, 240, 4.0)("").copy()
     assert legend.shape == (size + 20, 700, 3)
     wheel = legend[10 : 10 + size, 10 : 10 + size].astype(int)
     assert np.abs(wheel - visualize.color_wheel(size)).mean() < 4
-    assert wheel[36, 70].tolist() == pytest.approx([255, 0, 0], abs=25)
+    assert wheel[45, 88].tolist() == pytest.approx([255, 0, 0], abs=25)
 
     def inked(legend):
         return (legend.min(axis=-1) < 128)[:, size + 20 :]
 
     # The words keep away from all edges, on the narrowest page too.
-    narrow = side_by_side._legend(side_by_side.LEGEND_WIDTH, 240, 28.3, "Frame 12345")
+    narrow = side_by_side._legend(side_by_side.LEGEND_WIDTH, 240, 28.3)("Frame 12345")
     for picture in (legend, narrow):
         rows, columns = np.nonzero(inked(picture))
         assert rows.min() >= 10 and rows.max() < len(picture) - 8
         assert columns.max() < picture.shape[1] - size - 30
-    # Another scale is another legend, and a note one more line.
-    other = side_by_side._legend(700, 240, 5.0, "")
-    changed = np.nonzero((other != legend).any(axis=(1, 2)))[0]
-    assert changed.min() >= 10 + 2 * 18 and changed.max() < 10 + 3 * 18
-    assert len(side_by_side._legend(700, 240, 4.0, "Frame 1")) == len(legend) + 18
+    # Another scale is another legend, another note another first line.
+    draw = side_by_side._legend(700, 240, 5.0)
+    rows = changed_rows(draw(""), legend)
+    assert rows.min() >= 10 + 3 * 18 and rows.max() < 10 + 4 * 18
+    notes = [draw(f"Frame {k}").copy() for k in (1, 2, 1)]
+    rows = changed_rows(notes[0], notes[1])
+    assert rows.min() >= 10 and rows.max() < 10 + 18
+    np.testing.assert_array_equal(notes[0], notes[2])
+
+
+def changed_rows(a, b):
+    return np.nonzero((a != b).any(axis=(1, 2)))[0]
 
 
 @pytest.mark.parametrize(
@@ -186,9 +206,15 @@ def test_picture(tmp_path):
 
 
 @pytest.mark.parametrize(("suffix", "largest"), [(".mp4", 12), (".gif", 12)])
-def test_video(tmp_path, clip, suffix, largest):
+def test_video(tmp_path, clip, suffix, largest, capsys):
     path = tmp_path / f"out{suffix}"
     side_by_side.write_video(path, *clip, max_flow=5.0)
+    # One bar for each pass, and all of them run to their end.
+    *bars, rest = capsys.readouterr().err.split("\n")
+    names = ["colours", "draw"] if suffix == ".gif" else ["draw"]
+    assert rest == "" and [bar.split("\r")[-1].split("|")[0] for bar in bars] == [
+        f"{name}: 100%" for name in names
+    ]
     pages = decode(path)
     assert len(pages) == 5
     for k, page in enumerate(pages, 1):
@@ -197,6 +223,9 @@ def test_video(tmp_path, clip, suffix, largest):
         colors = enlarged(visualize.flow_to_color(quantised(k), 5.0))
         for columns in (np.s_[8:190], np.s_[210:392]):
             assert np.abs(right - colors)[8:-8, columns].max() <= largest
+    for one, other in itertools.pairwise(pages):  # The frame's number.
+        legends = np.stack([one, other])[:, 2 * BORDER + 240 :].astype(int)
+        assert np.abs(np.diff(legends, axis=0)).max() > 100
 
 
 def test_video_has_one_scale_unless_told(tmp_path, clip):
@@ -233,17 +262,22 @@ def test_command_computes_flow(tmp_path, write_video):
     left, right = views(cv2.imread(str(picture))[..., ::-1], 240, 320)
     np.testing.assert_array_equal(left[::5, ::5], frames[2])
     flow = TVL1("opencv")(to_grey(frames[1]), to_grey(frames[2]))
+    flow = code.decode(code.encode(flow))  # as in a flow video
     np.testing.assert_array_equal(right[::5, ::5], visualize.flow_to_color(flow, 3))
+    # The bar of the flow ends before that of the drawing begins.
+    bars = command(*own, "--output", tmp_path / "a.mp4").stderr
+    assert bars.rindex("flow:") < bars.index("draw:")
     for flags, message in (
         (["--output", picture, "--frame=4"], "has flow into frames 1 to 3 (of 25 a"),
         (["--output", tmp_path / "a.gif", "--frame=1"], "--frame is for a .png"),
+        (["--output", "/proc/nope/a.gif"], "directory: '/proc/nope'"),
     ):
         done = command(*own, *flags)
         assert done.returncode == 1 and message in done.stderr
         assert len(done.stderr.splitlines()) == 1
 
 
-def test_command_takes_a_flow_video(tmp_path, clip):
+def test_command_takes_a_flow_video(tmp_path, clip, write_video):
     video, flow = clip
     given = ["--video", video, "--flow", flow, "--max_flow=5"]
     film = tmp_path / "out.mp4"
@@ -258,5 +292,12 @@ def test_command_takes_a_flow_video(tmp_path, clip):
     np.testing.assert_array_equal(
         right, enlarged(visualize.flow_to_color(quantised(3), 5))
     )
+    # Of flow that does not say of which file it is, the length is compared.
+    write_video(tmp_path / "long.avi", [frame(k) for k in range(7)], fps=10)
+    done = command(
+        "--video", tmp_path / "long.avi", "--flow", flow, "--output", tmp_path / "b.png"
+    )
+    assert done.returncode == 1 and not (tmp_path / "b.png").exists()
+    assert "long.avi: has more frames than its flow video" in last_line(done.stderr)
     done = command(*given, "--output", picture, "--engine=opencv")
     assert "--engine is for flow that is computed" in last_line(done.stderr)

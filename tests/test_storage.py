@@ -13,9 +13,10 @@ from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 
 from flow import extract, files
-from flow.extract import Settings, extract_video
+from flow.extract import extract_video
 from flow.extract_folder import find_sources
 from flow.flow_video import describe_flow_video, read_flow_video
+from flow.settings import Settings
 from flow.video import VideoError, read_video
 from flow.video_files import find_others, find_videos
 
@@ -185,7 +186,7 @@ def test_find_videos(bucket):
     ]
     with pytest.raises(ValueError, match="://bucket/none: no such folder of videos"):
         find_videos(bucket / "none")
-    with pytest.raises(ValueError, match="://bucket/videos/b/e.txt: no such folder"):
+    with pytest.raises(ValueError, match="://bucket/videos/b/e.txt: is no folder$"):
         find_videos(bucket / "videos" / "b" / "e.txt")
     with pytest.raises(ValueError, match="lies inside the videos"):
         find_sources(bucket / "videos", bucket / "videos" / "flow")

@@ -89,6 +89,7 @@ def test_video_flow_of_no_or_one_frame_is_empty():
     [
         (np.zeros((32, 32, 3), np.uint8), np.zeros((32, 32), np.uint8), "previous is"),
         (np.zeros((32, 32), np.uint8), np.zeros((1, 32, 32), np.uint8), "current is"),
+        ([[0] * 32] * 32, np.zeros((32, 32), np.uint8), "previous is list; TV-L1 ta"),
         (np.zeros((32, 32), np.float32), np.zeros((32, 32), np.uint8), "float32"),
         (np.zeros((32, 32), np.uint8), np.zeros((32, 33), np.uint8), "one size"),
         (np.zeros((15, 40), np.uint8), np.zeros((15, 40), np.uint8), "needs 16"),

@@ -270,7 +270,7 @@ def test_parameters_out_of_range_are_refused():
     frames = np.zeros([1, 16, 16], np.uint8)
     with pytest.raises(ValueError, match="warps is 0"):
         tvl1_flow(frames, frames, warps=0)
-    with pytest.raises(TypeError, match="engine"):
+    with pytest.raises(ValueError, match="engine: it is none of the parameters here"):
         tvl1_flow(frames, frames, engine="fast")
 
 

@@ -6,7 +6,7 @@ import sys
 import cv2
 import numpy as np
 
-from flow.extract import Settings
+from flow.settings import Settings
 
 SETTINGS = Settings("opencv", smaller_side=48)
 # Not the flow's accuracy is of interest, but what becomes of videos.

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 import tqdm
 
-from flow.extract import Settings
 from flow.extract_folder import extract_folder
+from flow.settings import Settings
 from flow.tvl1 import ENGINES, TVL1
 from flow.video import VideoError, read_video, to_grey
 from flow.video_files import find_videos

@@ -6,10 +6,10 @@ import json
 import cv2
 import numpy as np
 
-from flow.flow_video import describe_flow_video, read_flow_video
+from flow.flow_video import check_source, describe_flow_video, read_flow_video
 from flow.process import show_progress
 from flow.video import VideoError, read_video
-from i3d_tf.datasets.pairing import check_source, part_of, within
+from i3d_tf.datasets.pairing import part_of, within
 
 RGB_QUALITY = 90
 # At 100 a code decoded with INTEGER_ACCURATE is at most 1 (0.16 px) off, 2 in a value

@@ -1,33 +1,11 @@
-"""Whether a video belongs to its flow video, and which part of both is meant."""
+"""Which part of a video and of its flow video is meant."""
 
-import hashlib
 import math
 
-from flow.files import local_copy
 from flow.video import VideoError
 
 # By which share of its listed length a clip may differ: of Kinetics' 10 s, 1 s.
 CUT_TOLERANCE = 0.1
-
-
-def check_source(source, made):
-    """Raises VideoError if the flow was computed from another file than `source`.
-
-    Args:
-      source: path of the video.
-      made: tags of its flow video. Where they do not say from which file it was made,
-        as of flow from elsewhere, there is nothing to compare.
-    """
-    digest = made.get("source_sha256")
-    if digest is None:
-        return
-    with local_copy(source) as local, open(local, "rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != digest:
-        raise VideoError(
-            f"{source}: is not the file that its flow video was made from (SHA-256 "
-            f"{found[:8]}..., that of the flow video {str(digest)[:8]}...)"
-        )
 
 
 def part_of(source, duration, start, end, maybe_cut):
