@@ -96,9 +96,11 @@ def main():
         raise ValueError(f"--dataset {dataset} needs --annotations, the lists")
     if not _FLOW.value and dataset != "volumes":
         raise ValueError(f"--dataset {dataset} needs --flow, of extract_flow")
-    if _BEAM.value and _WORKERS.value:
+    if _BEAM.value is not None and _WORKERS.value:
         raise ValueError("--workers is for this machine; Beam's runners have their own")
-    beam_options = command.beam_options(_BEAM.value) if _BEAM.value else None
+    beam_options = None
+    if _BEAM.value is not None:
+        beam_options = command.beam_options(_BEAM.value)
     builder = _BUILDERS[dataset](
         data_dir=_DATA_DIR.value,
         workers=_WORKERS.value,

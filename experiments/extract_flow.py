@@ -90,7 +90,7 @@ def _extract(*args, **kwargs):
     options = command.beam_options(_BEAM.value)
     from flow.beam import extract_by_beam
 
-    return extract_by_beam(*args, **kwargs, options=options)
+    return extract_by_beam(*args, **kwargs, options=options, limit=_LIMIT.value)
 
 
 if __name__ == "__main__":

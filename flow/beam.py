@@ -17,8 +17,10 @@ from flow.pool import LIMIT, ProcessDied, Workers
 from flow.settings import Settings
 
 
-def extract_by_beam(videos, output, settings=None, *, options, resume=True):
-    """Does what `extract_folder` does, and returns what it returns.
+def extract_by_beam(
+    videos, output, settings=None, *, options, resume=True, limit=LIMIT
+):
+    """Writes the flow videos and the report that `extract_folder` writes; returns that.
 
     The workers have to see both folders: they are remote (`flow.files`), or in a file
     system that all machines share. `output/report.json` is written at the end.
@@ -38,12 +40,12 @@ def extract_by_beam(videos, output, settings=None, *, options, resume=True):
     # What is wrong shows before it runs.
     prepare(as_path(videos), as_path(output), settings, resume)
     with beam.Pipeline(options=options) as pipeline:
-        add_extraction(pipeline, videos, output, settings, resume)
+        add_extraction(pipeline, videos, output, settings, resume, limit)
     with local_copy(as_path(output) / REPORT) as local:
         return json.loads(local.read_text("utf-8"))
 
 
-def add_extraction(pipeline, videos, output, settings, resume=True):
+def add_extraction(pipeline, videos, output, settings, resume=True, limit=LIMIT):
     """Adds all steps to a pipeline, from the list of the videos to the report."""
     videos, output = str(videos), str(output)
     entries = (
@@ -54,7 +56,7 @@ def add_extraction(pipeline, videos, output, settings, resume=True):
         | "List" >> beam.FlatMap(_list, output)
         # Else the worker that lists them would do them all.
         | "Spread" >> beam.Reshuffle()
-        | "Extract" >> ExtractFlow(videos, output, settings, resume)
+        | "Extract" >> ExtractFlow(videos, output, settings, resume, limit)
     )
     return (
         pipeline
@@ -70,26 +72,29 @@ class ExtractFlow(beam.PTransform):
     be written.
     """
 
-    def __init__(self, videos, output, settings, resume=True):
-        """Takes what `extract_video` does; the folders may be strings."""
+    def __init__(self, videos, output, settings, resume=True, limit=LIMIT):
+        """Takes what `extract_video` does; the folders may be strings.
+
+        `limit` is as of `flow.pool.Workers`.
+        """
         super().__init__()
-        self._extract = _Extract(str(videos), str(output), settings, resume)
+        self._extract = _Extract(str(videos), str(output), settings, resume, limit)
 
     def expand(self, paths):
         return paths | beam.ParDo(self._extract)
 
 
 class _Extract(beam.DoFn):
-    def __init__(self, videos, output, settings, resume):
+    def __init__(self, videos, output, settings, resume, limit):
         self._videos, self._output = videos, output
-        self._settings, self._resume = settings, resume
+        self._settings, self._resume, self._limit = settings, resume, limit
 
     def setup(self):
         # A process of its own for the videos, one at a time. A bad file may crash a
         # decoder: were that the runner's process, it would try all videos of the
         # bundle again, and end the whole pipeline when it crashes again.
         self._stack = contextlib.ExitStack()
-        self._process = self._stack.enter_context(Workers(1, LIMIT))
+        self._process = self._stack.enter_context(Workers(1, self._limit))
 
     def process(self, video):
         videos, output = as_path(self._videos), as_path(self._output)

@@ -67,12 +67,12 @@ def _write_until_damage(source, target, settings, description, **chunks):
 
     Read anew: what is damaged is known when the first frames are on their way.
     """
+    if not settings.until_damage:
+        return write_flow(source, target, settings, description, **chunks)
     whole = dataclasses.replace(settings, until_damage=False)
     try:
         return write_flow(source, target, whole, description, **chunks)
     except Damaged as error:
-        if not settings.until_damage:
-            raise
         description = {**description, "damage": failure(source, error)}
     return write_flow(source, target, settings, description, **chunks)
 
@@ -142,7 +142,7 @@ def write_flow(
     """
 
     def codes():
-        before = _look_at(source)
+        before = look_at(source)
         with (
             contextlib.closing(read_chunks(source, settings)) as chunks,
             contextlib.closing(
@@ -150,7 +150,7 @@ def write_flow(
             ) as computed,
         ):
             yield from itertools.chain.from_iterable(computed)
-        if _look_at(source) != before:
+        if look_at(source) != before:
             raise VideoError(f"{source}: changed while it was read")
 
     with contextlib.closing(codes()) as frames:
@@ -176,7 +176,7 @@ def _what_is_there(source, target, settings):
             f"{target}: ends where its video is damaged ({made['damage']}); run with "
             "--until_damage to use it"
         )
-    size, _ = _look_at(source)
+    size, _ = look_at(source)
     if made.get("source_bytes") != size:
         raise VideoError(
             f"{target}: was made from another file ({made.get('source_bytes')} bytes, "
@@ -196,7 +196,8 @@ def _describe_source(source):
         raise _unreadable(source, error) from error
 
 
-def _look_at(source):
+def look_at(source):
+    """(bytes, time of the last change) of a video; VideoError if it cannot be read."""
     try:
         return size_and_time(source)
     except OSError as error:

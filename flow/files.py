@@ -7,6 +7,7 @@ files get a copy. All errors of a storage are OSErrors here.
 
 import contextlib
 import errno
+import functools
 import hashlib
 import json
 import os
@@ -38,9 +39,16 @@ def written_aside(path):
     aside = path.with_name(_aside_name(path))
     try:
         yield aside
+        _to_disk(aside)
         os.replace(aside, path)
     finally:
         aside.unlink(missing_ok=True)
+
+
+def _to_disk(path):
+    """Else a file may be empty under its name after a power cut."""
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())
 
 
 def _aside_name(path):
@@ -53,7 +61,14 @@ def _aside_name(path):
 
 
 def _mark(process):
-    return f".{socket.gethostname()}-{process}.part"
+    return f".{socket.gethostname()}-{_namespace()}{process}.part"
+
+
+@functools.cache
+def _namespace():
+    """Containers may share a host's name and its files, but not its processes."""
+    path = pathlib.Path("/proc/self/ns/pid")
+    return f"{path.stat().st_ino}-" if path.exists() else ""
 
 
 def remove_leftovers(folder):

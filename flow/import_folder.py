@@ -11,7 +11,7 @@ from flow.extract_folder import REPORT
 from flow.files import as_path, is_remote, make_folder, remove_leftovers, write_json
 from flow.flow_images import find_folders, find_places
 from flow.import_images import import_video, new_import_entry, target_path
-from flow.pool import ProcessDied, Workers
+from flow.pool import LIMIT, ProcessDied, Workers
 from flow.settings import refuse_other_settings
 from flow.video_files import find_videos
 
@@ -105,7 +105,7 @@ def _entries(work, jobs, workers, settings):
     if workers == 1:
         yield from map(work, jobs)
         return
-    with Workers(workers) as processes:
+    with Workers(workers, LIMIT) as processes:
         yield from processes.look_after(
             functools.partial(_call, processes, work, settings), jobs
         )

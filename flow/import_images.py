@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 
 from flow import code
-from flow.extract import failure, flow_path, new_entry, printable
-from flow.files import exists, size_and_time
+from flow.extract import failure, flow_path, look_at, new_entry, printable
+from flow.files import exists
 from flow.flow_images import list_pairs, read_flow, resize_flow
 from flow.flow_video import describe_flow_video, write_flow_video
 from flow.settings import made_otherwise
@@ -136,7 +136,7 @@ def _what_is_there(target, settings, source, pictures):
     wanted = {
         **settings.compared(),
         "pictures": pictures,
-        "source_bytes": source and size_and_time(source)[0],
+        "source_bytes": source and look_at(source)[0],
     }
     other = made_otherwise(target, made, wanted)
     if other:

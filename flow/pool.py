@@ -8,7 +8,6 @@ does a decoder that never comes to an end stop the rest: it is ended after a lim
 
 import collections
 import concurrent.futures
-import functools
 import itertools
 import os
 import threading
@@ -32,24 +31,6 @@ def default_workers():
         if hasattr(os, "sched_getaffinity")
         else (os.cpu_count() or 1)
     )
-
-
-def map_videos(function, items, workers=None):
-    """Yields function(item) for every item, in the order in which they finish.
-
-    Args:
-      function: of a module, as it travels by name to processes started anew.
-      items: an iterable; only a few more than `workers` are under way at a time,
-        so that large results do not pile up.
-      workers: processes; None takes the processors at hand. 1 runs here.
-    """
-    if workers == 1:
-        yield from map(function, items)
-        return
-    with Workers(workers) as processes:
-        yield from processes.look_after(
-            functools.partial(processes.call, function), items
-        )
 
 
 class Workers:

@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 
 from flow import code, files, film, visualize
 from flow.flow_video import check_source, describe_flow_video, read_flow_video
-from flow.video import VideoError, read_video
+from flow.settings import read_as_made
+from flow.video import VideoError
 
 VIDEO_SUFFIXES = (".mp4", ".gif")
 # px of a frame on the page: smaller ones are hard to see on today's screens, and not
@@ -110,12 +111,7 @@ def read_pairs(video, flow):
     """
     made = describe_flow_video(flow)
     check_source(video, made)
-    frames = read_video(
-        video,
-        fps=made["fps"],
-        smaller_side=made["smaller_side"],
-        until_damage=made.get("damage") is not None,
-    )
+    frames = read_as_made(video, flow, made)
     next(frames)
     for image, codes in itertools.zip_longest(frames, read_flow_video(flow)):
         if image is None or codes is None:

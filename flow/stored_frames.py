@@ -30,8 +30,13 @@ class Source(NamedTuple):
 
 
 def tidy_rate(fps):
-    """An int where it is one: 29.97 and 30000/1001 are the same."""
-    fps = round(float(fps), 3)
+    """An int where it is one: 29.97 and 30000/1001 are the same.
+
+    Raises VideoError if that is 0.
+    """
+    given, fps = fps, round(float(fps), 3)
+    if fps <= 0:
+        raise VideoError(f"a rate of {given} frames per second is too low")
     return int(fps) if fps.is_integer() else fps
 
 

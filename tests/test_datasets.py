@@ -141,6 +141,13 @@ def test_another_listing_is_not_taken_for_the_one_that_was_built(pairs, write_vi
     assert sorted(os.listdir(builder.data_dir)) == records_before
 
 
+def test_as_many_other_videos_are_another_listing(pairs):
+    folder_builder(pairs).build()
+    assert folder_builder(pairs).build() is None
+    with pytest.raises(ValueError, match="4 listed videos, now 4 are listed, or"):
+        folder_builder(pairs, test_glob="*/a.*").build()
+
+
 def test_a_build_that_breaks_off_leaves_nothing(pairs, monkeypatch):
     def break_off(*_, **__):
         raise KeyboardInterrupt

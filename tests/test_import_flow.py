@@ -250,6 +250,8 @@ def test_pairs_that_do_not_go_with_the_frames(arguments, reason):
 def test_rates():
     assert tidy_rate(25.0) == 25 and isinstance(tidy_rate(Fraction(25)), int)
     assert tidy_rate(Fraction(30000, 1001)) == 29.97
+    with pytest.raises(VideoError, match="1/3600 frames per second is too low"):
+        tidy_rate(Fraction(1, 3600))
 
 
 @pytest.mark.parametrize(

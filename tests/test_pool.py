@@ -10,8 +10,15 @@ import time
 
 import pytest
 
-from flow.pool import ProcessDied, Workers, map_videos
+from flow.pool import ProcessDied, Workers
 from flow.process import show_progress
+
+
+def map_videos(function, items, workers):
+    """function(item) for every item by processes, as they finish."""
+    with Workers(workers) as processes:
+        call = functools.partial(processes.call, function)
+        yield from processes.look_after(call, items)
 
 
 def exit_at_3(number):
@@ -310,10 +317,11 @@ if __name__ == "__main__":
         list(workers.map(wait_for_ever, range(4)))
 """
 
+# In one piece, as two processes may write at the same time.
 WAIT_FOR_EVER = """
-import threading
+import os, threading
 def wait_for_ever(_):
-    print("waiting", flush=True)
+    os.write(1, b"waiting\\n")
     threading.Event().wait()
 """
 

@@ -53,7 +53,7 @@ def test_videos_and_lists_are_those_of_ucf101(builder, tmp_path):
     assert labels == LABELS
     assert [entry.split for entry in entries] == ["train"] * 3 + ["test"]
     assert entries[3] == Listed(
-        "HammerThrow/v_HammerThrow_test00000.avi", "HammerThrow", "test"
+        "HammerThrow/v_HammerThrow_ucf101_2_test00000.avi", "HammerThrow", "test"
     )
     lengths = {}
     for entry in entries:

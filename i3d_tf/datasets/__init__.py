@@ -1,8 +1,8 @@
 """Two-stream data sets as TFDS records: aligned, encoded RGB and flow frames."""
 
-import pathlib
-
 import tensorflow_datasets as tfds
+
+from flow.files import as_path
 
 
 def open_dataset(data_dir, name):
@@ -15,7 +15,7 @@ def open_dataset(data_dir, name):
     Raises:
       ValueError: if there is none; lists those that are there.
     """
-    data_dir = pathlib.Path(data_dir)
+    data_dir = as_path(data_dir)
     infos = (data_dir / name).glob("[0-9]*/dataset_info.json")
     versions = [path.parent for path in infos]
     if not versions:

@@ -118,4 +118,4 @@ def _with_id(outcome, features_of):
 
 
 def _write_outcomes(folder, split, told):
-    write_json(_outcomes_path(folder, split), sorted(told))
+    write_json(_outcomes_path(folder, split), list(told))

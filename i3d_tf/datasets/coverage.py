@@ -1,6 +1,7 @@
 """What of a listing is in a data set, and why the rest is not."""
 
 import csv
+import hashlib
 import json
 import pathlib
 
@@ -8,6 +9,7 @@ from flow.files import as_path, exists, local_copy, write_json, written_aside
 
 COVERAGE = "coverage.json"  # both beside the records
 QUARANTINE = "quarantine.csv"
+LISTING = "listing.sha256"
 COUNTS = ("listed", "present", "used")
 UNLABELLED = "(no label)"  # in the place of a label
 
@@ -44,8 +46,14 @@ def counts_of(coverage, entry):
 
 
 def write_coverage(folder, coverage):
-    """Writes coverage.json, and what is lost as a table, quarantine.csv."""
+    """Writes coverage.json, and what is lost as a table, quarantine.csv.
+
+    Sorts what is lost, as processes finish in any order.
+    """
     folder = as_path(folder)
+    for labels in coverage.values():
+        for counts in labels.values():
+            counts["lost"].sort(key=lambda lost: lost["video"])
     write_json(folder / COVERAGE, coverage)
     with (
         written_aside(folder / QUARANTINE) as aside,
@@ -57,6 +65,24 @@ def write_coverage(folder, coverage):
             for label, counts in labels.items():
                 for lost in counts["lost"]:
                     table.writerow([split, label, lost["video"], lost["reason"]])
+
+
+def write_fingerprint(folder, listing):
+    """Writes what `is_built_from` compares."""
+    (as_path(folder) / LISTING).write_text(f"{_fingerprint(listing)}\n")
+
+
+def is_built_from(folder, listing):
+    """Whether a built data set lists these videos, splits and labels; None if it does
+    not say."""
+    path = as_path(folder) / LISTING
+    return path.read_text().strip() == _fingerprint(listing) if exists(path) else None
+
+
+def _fingerprint(listing):
+    videos = sorted([one.split, one.label or "", one.id] for one in listing.videos)
+    text = json.dumps([list(listing.labels), videos])
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def read_coverage(folder):

@@ -8,7 +8,8 @@ import numpy as np
 
 from flow.flow_video import check_source, describe_flow_video, read_flow_video
 from flow.process import show_progress
-from flow.video import VideoError, read_video
+from flow.settings import read_as_made
+from flow.video import VideoError
 from i3d_tf.datasets.pairing import part_of, within
 
 RGB_QUALITY = 90
@@ -43,17 +44,9 @@ def encode_pair(source, flow, *, start=None, end=None, maybe_cut=False):
         the part has no pair or more than MAX_BYTES.
     """
     made = describe_flow_video(flow)
-    side = made.get("smaller_side")
-    if not isinstance(side, int) or side < 1:
-        raise VideoError(f"{flow}: its tag smaller_side is {side!r}, which is no size")
     check_source(source, made)
     start, end = part_of(source, made["duration"], start, end, maybe_cut)
-    frames = read_video(
-        source,
-        fps=made["fps"],
-        smaller_side=side,
-        until_damage=made.get("damage") is not None,
-    )
+    frames = read_as_made(source, flow, made)
     next(frames)  # Nothing moves into the first frame: it has no flow.
     rgb, codes, encoded = [], [], 0
     pairs = itertools.zip_longest(frames, read_flow_video(flow))

@@ -1,6 +1,5 @@
 """What all TFDS builders share: a listing -> records, and what is lost on the way."""
 
-import collections
 import dataclasses
 
 import tensorflow_datasets as tfds
@@ -8,11 +7,12 @@ import tensorflow_datasets as tfds
 from flow.pool import LIMIT
 from i3d_tf.datasets.coverage import (
     COVERAGE,
-    UNLABELLED,
     add_outcome,
+    is_built_from,
     new_coverage,
     read_coverage,
     write_coverage,
+    write_fingerprint,
 )
 from i3d_tf.datasets.listing import Listing
 from i3d_tf.datasets.outcomes import encode_all, encoding_processes
@@ -116,6 +116,7 @@ class ListedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             self._prepare_by_beam(dl_manager, download_config)
         # Here `data_dir` is still the unfinished folder: all get their names at once.
         write_coverage(self.data_dir, self.coverage)
+        write_fingerprint(self.data_dir, config.listing)
 
     def _prepare_by_beam(self, dl_manager, download_config):
         from i3d_tf.datasets.beam import take_outcomes
@@ -180,20 +181,16 @@ class ListedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             replaced.rename(self.data_path)
 
     def _refuse_other_listing(self):
-        coverage = read_coverage(self.data_dir)
-        if coverage is None:
-            return
-        built = {
-            (split, label): counts["listed"]
-            for split, labels in coverage.items()
-            for label, counts in labels.items()
-        }
-        entries = self.builder_config.listing.videos
-        now = collections.Counter((e.split, e.label or UNLABELLED) for e in entries)
-        if built != now:
+        listing = self.builder_config.listing
+        if is_built_from(self.data_dir, listing) is False:
+            built = sum(
+                counts["listed"]
+                for labels in read_coverage(self.data_dir).values()
+                for counts in labels.values()
+            )
             raise ValueError(
-                f"{self.data_dir}: was built from {sum(built.values())} listed videos, "
-                f"now {sum(now.values())} are listed, or others; --overwrite builds it "
+                f"{self.data_dir}: was built from {built} listed videos, now "
+                f"{len(listing.videos)} are listed, or others; --overwrite builds it "
                 "again, another --name beside it"
             )
 

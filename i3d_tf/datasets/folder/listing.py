@@ -1,8 +1,8 @@
 """Videos in class folders, or in a CSV file."""
 
 import fnmatch
-import pathlib
 
+from flow.files import as_path
 from flow.video_files import find_videos
 from i3d_tf.datasets.list_files import read_csv
 from i3d_tf.datasets.listing import Listed, clean_label, make_listing, read_times
@@ -33,7 +33,7 @@ def list_folder(videos, annotations=None, test_glob=None, find=find_videos):
         )
     if annotations:
         return list_csv(annotations)
-    videos = pathlib.Path(videos)
+    videos = as_path(videos)
     found = [path.as_posix() for path in find(videos)]
     folders = _class_folders(videos)
     located = []

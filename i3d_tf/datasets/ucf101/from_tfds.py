@@ -18,9 +18,9 @@ FPS = 25  # of all UCF101 (Soomro et al., 2012, section 2)
 def write_videos(builder, output):
     """Writes the videos and lists in UCF101's layout; what is there is kept.
 
-    Leaves `output/videos/<Class>/v_<Class>_<split><number>.avi`, and for the split k
-    of the builder's config `output/ucfTrainTestlist/` with classInd.txt (TFDS has its
-    order), trainlist0k.txt and testlist0k.txt.
+    Leaves `output/videos/<Class>/v_<Class>_<config>_<split><number>.avi`, and for the
+    split k of the builder's config `output/ucfTrainTestlist/` with classInd.txt (TFDS
+    has its order), trainlist0k.txt and testlist0k.txt.
 
     Args:
       builder: `tfds.builder("ucf101/ucf101_1", data_dir=...)`, prepared.
@@ -42,12 +42,15 @@ def write_videos(builder, output):
     labels = builder.info.features["label"].names
     classes = [f"{number} {label}" for number, label in enumerate(labels, 1)]
     # Of configs named ucf101_1, ..._2, ..._3 and ucf101_1_256.
-    split_number = int(builder.builder_config.name.split("_")[1])
+    config = builder.builder_config.name
+    split_number = int(config.split("_")[1])
     written = 0
     for split in ("train", "test"):
         lines = []
         for number, (jpegs, label) in enumerate(_read(builder, split)):
-            name = f"{labels[label]}/v_{labels[label]}_{split}{number:05d}.avi"
+            # With the config, as others number other videos alike.
+            file = f"v_{labels[label]}_{config}_{split}{number:05d}.avi"
+            name = f"{labels[label]}/{file}"
             target = output / "videos" / name
             if not target.exists():
                 _write_motion_jpeg(target, jpegs)
