@@ -108,15 +108,16 @@ def main():
         strict=_STRICT.value,
     )
     coverage = builder.build(_OVERWRITE.value, beam_options)
-    if coverage is None:
-        print(f"{builder.data_dir}: was there already (--overwrite builds it again)")
-        return
+    from i3d_tf.datasets.coverage import describe, read_coverage, total
 
-    from i3d_tf.datasets.coverage import describe, total
-
+    was_there = coverage is None
+    if was_there:
+        coverage = read_coverage(builder.data_dir) or {}
     for split, labels in coverage.items():
         print(f"{split}: {describe(total(labels))}")
     print(f"{builder.data_dir}: data set {builder.name}/{builder.builder_config.name}")
+    if was_there:
+        print("It was there already; --overwrite builds it again, as for other flow.")
 
 
 # Flags are checked before these are called: to import TFDS takes seconds.

@@ -177,6 +177,7 @@ def test_totals_and_their_description():
         "present": 72,
         "used": 8,
         "classes": 8,
+        "damaged": 0,
         "unused_classes": list("bcdefgh"),
     }
     assert coverage.describe(totals) == (

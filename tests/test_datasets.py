@@ -18,6 +18,7 @@ from i3d_tf import pipeline
 from i3d_tf.config import Data
 from i3d_tf.datasets import open_dataset, shards
 from i3d_tf.datasets import pairs as pairs_module
+from i3d_tf.datasets.coverage import describe, total
 from i3d_tf.datasets.folder.builder import TwoStreamFolder
 
 
@@ -146,6 +147,32 @@ def test_as_many_other_videos_are_another_listing(pairs):
     assert folder_builder(pairs).build() is None
     with pytest.raises(ValueError, match="4 listed videos, now 4 are listed, or"):
         folder_builder(pairs, test_glob="*/a.*").build()
+
+
+def test_videos_that_are_used_up_to_their_damage_are_listed(pairs):
+    tiny_datasets.cut_inside(pairs / "videos" / "jump" / "a.avi", 3)
+    flow = pairs / "flow" / "jump" / "a.mkv"
+    tiny_datasets.write_flow(flow, flow_codes(3, 0), damage="its end is missing")
+    coverage = folder_builder(pairs, strict=True).build()
+    told = {"video": "jump/a.avi", "reason": "its end is missing"}
+    counts = {"listed": 1, "present": 1, "used": 1, "lost": []}
+    assert coverage["train"] == {
+        "jump": {**counts, "damaged": [told]},
+        "wave": counts,
+    }
+    line = describe(total(coverage["train"]))
+    assert (
+        line == "2 of 2 listed videos used (2 present), 2 classes; 1 up to their damage"
+    )
+
+
+def test_strict_refuses_a_data_set_that_was_built_with_gaps(pairs):
+    (pairs / "flow" / "wave" / "a.mkv").unlink()
+    folder_builder(pairs).build()
+    with pytest.raises(
+        ValueError, match="strict: .*built without 1 .*a.mkv: is missing"
+    ):
+        folder_builder(pairs, strict=True).build()
 
 
 def test_a_build_that_breaks_off_leaves_nothing(pairs, monkeypatch):

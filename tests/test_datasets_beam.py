@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 import tensorflow as tf
-from tiny_datasets import write_pair
+from tiny_datasets import cut_inside, flow_codes, write_flow, write_pair
 
 pytest.importorskip("apache_beam", reason="needs Apache Beam, the extra [beam]")
 
@@ -40,6 +40,9 @@ def pairs(tmp_path, write_video):
             write_pair(tmp_path, video, write_video, seed=3 * len(label) + number)
     (tmp_path / "videos" / "wave" / "1.mp4").write_bytes(b"no video")
     (tmp_path / "flow" / "jump" / "2.mkv").unlink()
+    # Up to the damage of the last of four frames.
+    cut_inside(tmp_path / "videos" / "jump" / "1.mp4", 3)
+    write_flow(tmp_path / "flow" / "jump" / "1.mkv", flow_codes(3, 0), damage="its end")
     write_pair(tmp_path, "wave/ü 4.mp4", write_video, seed=40)
     return tmp_path
 
@@ -97,6 +100,8 @@ def assert_same_as_local(root, builder, coverage, several=False):
     assert coverage == read_coverage(builder.data_dir)
     lost = [lost["video"] for lost in coverage["train"]["wave"]["lost"]]
     assert lost == ["wave/1.mp4"]
+    told = {"video": "jump/1.mp4", "reason": "its end"}
+    assert coverage["train"]["jump"]["damaged"] == [told]
     names = {path.name for path in builder.data_path.iterdir()}
     assert {name for name in names if "tfrecord" not in name} == FILES
 

@@ -32,6 +32,7 @@ def test_coverage_stands_beside_accuracy(tmp_path, write_video):
         "present": 3,
         "used": 2,
         "classes": 3,
+        "damaged": 0,
         "unused_classes": [tiny.LABELS[1]],
     }
     top1, coverage, last = run.stdout.splitlines()[-3:]

@@ -115,7 +115,7 @@ def test_a_part_is_what_begins_in_it(tmp_path, write_video, start, end, frames):
 @pytest.mark.parametrize(
     ("start", "end", "message"),
     [
-        (0.4, 1, "a.avi: lasts 0.40 s, listed are 0.4 to 1 s"),
+        (0.4, 1, "a.avi: can be used up to 0.40 s, listed are 0.4 to 1 s"),
         # The first frame has no flow; between two frames there is none.
         (0, 0.03, "a.avi: from 0 to 0.03 s there is no frame"),
         (0.13, 0.14, "a.avi: from 0.13 to 0.14 s there is no frame"),
@@ -171,7 +171,9 @@ def test_part_of(duration, start, end, maybe_cut, part):
 
 def test_neither_the_part_nor_the_whole_video(tmp_path, write_video):
     video = write_pair(tmp_path, "a.mp4", write_video, frames=40)
-    with pytest.raises(VideoError, match="a.mp4: lasts 1.60 s, listed are 30 to 40 s"):
+    with pytest.raises(
+        VideoError, match="a.mp4: can be used up to 1.60 s, listed are 30 to 40 s"
+    ):
         encode_pair(video, tmp_path / "flow/a.mkv", start=30, end=40, maybe_cut=True)
 
 

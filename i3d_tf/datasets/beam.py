@@ -89,7 +89,7 @@ def take_outcomes(folder, split):
     with local_copy(path) as local:
         told = json.loads(local.read_text("utf-8"))
     path.unlink()
-    return [Outcome(Listed(*fields), here, None, why) for fields, here, why in told]
+    return [Outcome(Listed(*listed), *others) for listed, *others in told]
 
 
 def _listed_path(folder, split):
@@ -110,7 +110,8 @@ def _is_used(outcome):
 
 
 def _without_example(outcome):
-    return list(outcome.listed), outcome.present, outcome.reason
+    listed, *others = outcome._replace(example=None)
+    return list(listed), *others
 
 
 def _with_id(outcome, features_of):

@@ -20,7 +20,8 @@ def new_coverage(listing):
     Returns:
       {split: {label: {"listed": n, "present": 0, "used": 0, "lost": []}}}: how many
       videos are listed, how many of their files are there, and how many are in the
-      records; lost are those that are not, as {"video": id, "reason": text}.
+      records; lost are those that are not, as {"video": id, "reason": text}. Those
+      used up to their damage, where that was wanted, are listed likewise as "damaged".
     """
     coverage = {}
     for entry in listing.videos:
@@ -34,6 +35,9 @@ def add_outcome(coverage, outcome):
     counts["present"] += outcome.present
     if outcome.reason is None:
         counts["used"] += 1
+        if outcome.damage is not None:
+            told = {"video": outcome.listed.id, "reason": outcome.damage}
+            counts.setdefault("damaged", []).append(told)
     else:
         counts["lost"].append({"video": outcome.listed.id, "reason": outcome.reason})
 
@@ -53,7 +57,8 @@ def write_coverage(folder, coverage):
     folder = as_path(folder)
     for labels in coverage.values():
         for counts in labels.values():
-            counts["lost"].sort(key=lambda lost: lost["video"])
+            for told in (counts["lost"], counts.get("damaged", [])):
+                told.sort(key=lambda one: one["video"])
     write_json(folder / COVERAGE, coverage)
     with (
         written_aside(folder / QUARANTINE) as aside,
@@ -98,11 +103,12 @@ def total(labels):
     """The counts of one split over all its labels.
 
     Returns:
-      {"listed": n, "present": n, "used": n, "classes": how many are listed,
-      "unused_classes": [those without a used video]}.
+      {"listed": n, "present": n, "used": n, "damaged": n, "classes": how many are
+      listed, "unused_classes": [those without a used video]}.
     """
     return {
         **{key: sum(counts[key] for counts in labels.values()) for key in COUNTS},
+        "damaged": sum(len(counts.get("damaged", [])) for counts in labels.values()),
         "classes": len(labels),
         "unused_classes": [
             label for label, counts in labels.items() if not counts["used"]
@@ -117,6 +123,8 @@ def describe(totals):
         f"({totals['present']} present), {totals['classes']} "
         f"class{'' if totals['classes'] == 1 else 'es'}"
     )
+    if totals["damaged"]:
+        line += f"; {totals['damaged']} up to their damage"
     unused = totals["unused_classes"]
     if unused:
         more = f" and {len(unused) - 5} more" if len(unused) > 5 else ""

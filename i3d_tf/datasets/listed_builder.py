@@ -146,12 +146,13 @@ class ListedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
         Raises:
           ValueError: no video of a split can be used, or one cannot and the config is
-            strict; or the data set is there and lists other videos, and it is not to
-            be overwritten.
+            strict, now or when it was built; or the data set is there and lists other
+            videos, and it is not to be overwritten.
         """
         self._restore()
         if self.data_path.exists() and not overwrite:
             self._refuse_other_listing()
+            self._refuse_gaps()
             return None
         replaced = self._replaced()
         if self.data_path.exists():
@@ -179,6 +180,23 @@ class ListedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             replaced.rmtree()
         else:
             replaced.rename(self.data_path)
+
+    def _refuse_gaps(self):
+        """Of a data set that is there; strict alone."""
+        coverage = read_coverage(self.data_dir)
+        if not self.builder_config.strict or coverage is None:
+            return
+        lost = [
+            lost
+            for labels in coverage.values()
+            for counts in labels.values()
+            for lost in counts["lost"]
+        ]
+        if lost:
+            raise ValueError(
+                f"strict: {self.data_dir} was built without {len(lost)} listed videos, "
+                f"as {lost[0]['reason']}; --overwrite builds it again"
+            )
 
     def _refuse_other_listing(self):
         listing = self.builder_config.listing

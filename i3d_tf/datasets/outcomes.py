@@ -18,12 +18,14 @@ class Outcome(NamedTuple):
       present: whether its file is there.
       example: its features; None if it cannot be used.
       reason: why not, in one line that names the file; else None.
+      damage: why its example ends before the video does, as the reason; else None.
     """
 
     listed: Listed
     present: bool
     example: dict | None
     reason: str | None
+    damage: str | None = None
 
 
 def outcome_of(entry, encode, *args):

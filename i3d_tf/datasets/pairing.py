@@ -30,7 +30,8 @@ def part_of(source, duration, start, end, maybe_cut):
         return 0.0, math.inf
     if start >= duration:
         raise VideoError(
-            f"{source}: lasts {duration:.2f} s, listed are {start:g} to {end:g} s"
+            f"{source}: can be used up to {duration:.2f} s, listed are {start:g} to "
+            f"{end:g} s"
         )
     return start, end
 

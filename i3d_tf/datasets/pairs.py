@@ -27,7 +27,11 @@ def encode_listed(videos, flow, maybe_cut, entry):
             maybe_cut=maybe_cut,
         )
 
-    return outcome_of(entry, encode)
+    outcome = outcome_of(entry, encode)
+    if outcome.example is None:
+        return outcome
+    made = json.loads(outcome.example["flow_metadata"])
+    return outcome._replace(damage=made.get("damage"))
 
 
 def find_gap(videos, flow, failures, entry):
