@@ -337,6 +337,8 @@ def test_no_process_is_left_when_the_parent_is_killed(tmp_path, name):
         text=True,
         env={**os.environ, "PYTHONPATH": os.getcwd()},
         start_new_session=True,
+        # Tests that run in the background ignore SIGINT, and so would this.
+        preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
     assert process.stdout.readline() == "ready\n"
     assert process.stdout.readline() == process.stdout.readline() == "waiting\n"

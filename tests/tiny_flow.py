@@ -1,5 +1,7 @@
 """Tiny videos whose motion is known, and settings that take no time."""
 
+import functools
+import signal
 import subprocess
 import sys
 
@@ -73,6 +75,8 @@ def start(videos, output, *flags, **options):
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        # Tests that run in the background ignore SIGINT, and so would this.
+        preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
         **options,
     )
 
