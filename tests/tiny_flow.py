@@ -69,14 +69,15 @@ def start(videos, output, *flags, **options):
     """The command as a process, in a session of its own; ends on `communicate`."""
     command = [sys.executable, "-m", "experiments.extract_flow"]
     command += ["--videos", videos, "--output", output, "--engine=opencv", *flags]
+    # Tests that run in the background ignore SIGINT, and so would this.
+    obey = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    options.setdefault("preexec_fn", obey)
     return subprocess.Popen(
         list(map(str, command)),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        # Tests that run in the background ignore SIGINT, and so would this.
-        preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
         **options,
     )
 
