@@ -96,11 +96,9 @@ def main():
         raise ValueError(f"--dataset {dataset} needs --annotations, the lists")
     if not _FLOW.value and dataset != "volumes":
         raise ValueError(f"--dataset {dataset} needs --flow, of extract_flow")
-    if _BEAM.value is not None and _WORKERS.value:
-        raise ValueError("--workers is for this machine; Beam's runners have their own")
     beam_options = None
     if _BEAM.value is not None:
-        beam_options = command.beam_options(_BEAM.value)
+        beam_options = command.beam_options(_BEAM.value, _WORKERS.value)
     builder = _BUILDERS[dataset](
         data_dir=_DATA_DIR.value,
         workers=_WORKERS.value,

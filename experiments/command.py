@@ -34,11 +34,14 @@ def fail(message):
     sys.exit(1)
 
 
-def beam_options(options):
+def beam_options(options, workers):
     """The `PipelineOptions` of Apache Beam; `options` are without their dashes.
 
     Raises ValueError if it is not installed or has no such option; it would only warn.
+    So it does for a number of `workers`, which no runner takes notice of.
     """
+    if workers:
+        raise ValueError("--workers is for this machine; Beam's runners have their own")
     try:
         from apache_beam.options.pipeline_options import PipelineOptions
     except ModuleNotFoundError as error:

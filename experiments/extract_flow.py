@@ -85,9 +85,7 @@ def _extract(*args, **kwargs):
         return extract_folder(
             *args, **kwargs, workers=_WORKERS.value, limit=_LIMIT.value
         )
-    if _WORKERS.value:
-        raise ValueError("--workers is for this machine; Beam's runners have their own")
-    options = command.beam_options(_BEAM.value)
+    options = command.beam_options(_BEAM.value, _WORKERS.value)
     from flow.beam import extract_by_beam
 
     return extract_by_beam(*args, **kwargs, options=options, limit=_LIMIT.value)

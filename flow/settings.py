@@ -5,7 +5,7 @@ import dataclasses
 from flow.files import exists
 from flow.flow_video import describe_flow_video
 from flow.tvl1 import TVL1
-from flow.video import FPS, SMALLER_SIDE, VideoError, read_video
+from flow.video import FPS, SMALLER_SIDE, VideoError
 
 LOOKED_AT = 20  # flow videos, for their settings, before a run begins
 
@@ -42,21 +42,6 @@ class Settings:
             "engine": parameters.pop("engine"),
             "parameters": parameters,
         }
-
-
-def read_as_made(source, flow, made):
-    """The frames of the video `source` that the flow video `flow` was made from.
-
-    As its tags `made` say: `flow.video.read_video` at their rate and size, and up to
-    the damage that they tell of. Raises VideoError if they name no size.
-    """
-    side = made.get("smaller_side")
-    if not isinstance(side, int) or side < 1:
-        raise VideoError(f"{flow}: its tag smaller_side is {side!r}, which is no size")
-    until_damage = made.get("damage") is not None
-    return read_video(
-        source, fps=made["fps"], smaller_side=side, until_damage=until_damage
-    )
 
 
 def refuse_other_settings(targets, wanted):

@@ -11,8 +11,7 @@ from matplotlib.figure import Figure
 
 from flow import code, files, film, visualize
 from flow.flow_video import check_source, describe_flow_video, read_flow_video
-from flow.settings import read_as_made
-from flow.video import VideoError
+from flow.paired_frames import check_pair, paired_frames
 
 VIDEO_SUFFIXES = (".mp4", ".gif")
 # px of a frame on the page: smaller ones are hard to see on today's screens, and not
@@ -111,19 +110,8 @@ def read_pairs(video, flow):
     """
     made = describe_flow_video(flow)
     check_source(video, made)
-    frames = read_as_made(video, flow, made)
-    next(frames)
-    for image, codes in itertools.zip_longest(frames, read_flow_video(flow)):
-        if image is None or codes is None:
-            raise VideoError(
-                f"{video}: has {'fewer' if image is None else 'more'} frames than its "
-                f"flow video {flow}"
-            )
-        if image.shape[:2] != codes.shape[:2]:
-            raise VideoError(
-                f"{video}: frames are {list(image.shape[:2])} px, its flow video's "
-                f"{list(codes.shape[:2])}"
-            )
+    for image, codes in paired_frames(video, flow, made):
+        check_pair(video, flow, image, codes)
         yield image, code.decode(codes)
 
 

@@ -160,7 +160,9 @@ def test_the_options_of_all_runners_are_known():
     lists = re.findall(r"--beam_pipeline_options (runner=\S+)", guide)
     assert len(lists) == 3
     for options in lists:
-        runner = command.beam_options(options.split(",")).get_all_options()["runner"]
+        runner = command.beam_options(options.split(","), None).get_all_options()[
+            "runner"
+        ]
         assert options.startswith(f"runner={runner},")
 
 

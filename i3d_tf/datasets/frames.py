@@ -1,14 +1,13 @@
 """One video and its flow video -> the aligned, encoded frames of a record."""
 
-import itertools
 import json
 
 import cv2
 import numpy as np
 
-from flow.flow_video import check_source, describe_flow_video, read_flow_video
+from flow.flow_video import check_source, describe_flow_video
+from flow.paired_frames import check_pair, paired_frames
 from flow.process import show_progress
-from flow.settings import read_as_made
 from flow.video import VideoError
 from i3d_tf.datasets.pairing import part_of, within
 
@@ -46,21 +45,10 @@ def encode_pair(source, flow, *, start=None, end=None, maybe_cut=False):
     made = describe_flow_video(flow)
     check_source(source, made)
     start, end = part_of(source, made["duration"], start, end, maybe_cut)
-    frames = read_as_made(source, flow, made)
-    next(frames)  # Nothing moves into the first frame: it has no flow.
     rgb, codes, encoded = [], [], 0
-    pairs = itertools.zip_longest(frames, read_flow_video(flow))
+    pairs = paired_frames(source, flow, made)
     for image, code in within(pairs, made["fps"], start, end):
-        if image is None or code is None:
-            raise VideoError(
-                f"{source}: has {'fewer' if image is None else 'more'} frames than "
-                f"its flow video {flow}"
-            )
-        if image.shape[:2] != code.shape[:2]:
-            raise VideoError(
-                f"{source}: frames are {list(image.shape[:2])} px, its flow video's "
-                f"{list(code.shape[:2])}"
-            )
+        check_pair(source, flow, image, code)
         rgb.append(_jpeg(image[..., ::-1], RGB_QUALITY))
         codes.append(_jpeg(np.concatenate([code[..., 0], code[..., 1]]), FLOW_QUALITY))
         encoded += len(rgb[-1]) + len(codes[-1])

@@ -11,6 +11,7 @@ from i3d_tf.datasets.coverage import (
     is_built_from,
     new_coverage,
     read_coverage,
+    total,
     write_coverage,
     write_fingerprint,
 )
@@ -201,11 +202,8 @@ class ListedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     def _refuse_other_listing(self):
         listing = self.builder_config.listing
         if is_built_from(self.data_dir, listing) is False:
-            built = sum(
-                counts["listed"]
-                for labels in read_coverage(self.data_dir).values()
-                for counts in labels.values()
-            )
+            coverage = read_coverage(self.data_dir)
+            built = sum(total(labels)["listed"] for labels in coverage.values())
             raise ValueError(
                 f"{self.data_dir}: was built from {built} listed videos, now "
                 f"{len(listing.videos)} are listed, or others; --overwrite builds it "
