@@ -60,11 +60,11 @@ def _tensorflow(kind, how, dtype, clips):
 
     import keras
     import tensorflow as tf
+    from i3d_tf.updates import make_step
 
     from i3d_tf.checkpoints import StreamState
     from i3d_tf.config import Config, Data, StreamTraining
     from i3d_tf.fast import for_inference, for_training
-    from i3d_tf.updates import make_step
 
     model = build_i3d(RGB, CLASSES, dtype=dtype, dropout=0.5, seed=0)
     version = f"tensorflow {tf.__version__}, keras {keras.__version__}"
