@@ -12,7 +12,7 @@ import tensorflow as tf
 from i3d_tf import FLOW, RGB, build_i3d, build_inception_v1
 from i3d_tf.checkpoints import new_stream_state
 from i3d_tf.config import Config, Data, StreamTraining
-from i3d_tf.fast import for_inference, for_training, pooling
+from i3d_tf.fast import for_evaluation, for_inference, for_training, pooling
 from i3d_tf.fast.views import with_calls
 from i3d_tf.trunk import INCEPTION_V1, POOL
 
@@ -63,6 +63,27 @@ def test_folded_network_keeps_its_weights_when_the_model_is_trained():
             for weight in layer.weights:
                 weight.assign(weight * 1.5)
     np.testing.assert_array_equal(folded(clips(), training=False), before)
+
+
+@pytest.mark.parametrize(
+    "dtype, tolerance",
+    [("float32", 1e-5), ("mixed_bfloat16", 0.1), ("mixed_float16", 0.01)],
+)
+def test_evaluation_follows_the_model(dtype, tolerance):
+    model = build(size=32, dtype=dtype)
+    exact = build(size=32)
+    view = for_evaluation(model)
+    assert {id(v) for v in view.variables} == {id(v) for v in model.variables}
+    evaluate = tf.function(view)
+    for factor in (1.0, 1.2):
+        for layer in (*model.layers, *exact.layers):
+            if layer.name.endswith(("-conv_3d", "-batch_norm")):
+                for weight in layer.weights:
+                    weight.assign(weight * factor)
+        expected = exact(clips(size=32), training=False).numpy()
+        logits = evaluate(clips(size=32), training=False).numpy()
+        assert difference(logits, expected) < tolerance
+    assert evaluate.experimental_get_tracing_count() == 1
 
 
 def test_folded_kernels_have_the_type_of_the_computation():

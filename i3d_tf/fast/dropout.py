@@ -25,7 +25,7 @@ def dropout_seeds(seeds):
 
     Raises:
       ValueError: seeds of another shape or type; from the call, seeds of another
-        number of clips, where both are known.
+        number of clips, or where neither number is known as the function is traced.
     """
     seeds = tf.convert_to_tensor(seeds)
     if not seeds.dtype.is_integer or seeds.shape.rank != 2 or seeds.shape[1] != 2:
@@ -50,16 +50,31 @@ class SeededDropout(keras.layers.Layer):
         seeds, rate = _SEEDS.get(), self.dropout.rate
         if not training or seeds is None or rate == 0:
             return self.dropout(x, training=training)
-        if not seeds.shape[:1].is_compatible_with(x.shape[:1]):
+        count = seeds.shape[0] or x.shape[0]
+        if count is None or not x.shape[:1].is_compatible_with([count]):
             raise ValueError(
-                f"{seeds.shape[0]} dropout seeds for a batch of {x.shape[0]} clips"
+                f"{count} dropout seeds for a batch of {x.shape[0]} clips; one of "
+                "the two has to be known, and they must be equal"
             )
-        shape = tf.shape(x)[1:]
-        # Philox is what CPUs, GPUs, TPUs and XLA all compute alike.
-        numbers = tf.map_fn(
-            lambda seed: tf.random.stateless_uniform(shape, seed, alg="philox"),
-            seeds,
-            fn_output_signature=tf.TensorSpec(x.shape[1:], tf.float32),
-        )
+        size = tf.size(x[0])
+        numbers = tf.stack([_numbers(size, seed) for seed in tf.unstack(seeds, count)])
+        numbers = tf.reshape(numbers, tf.shape(x))
         # Chosen and not multiplied: what is dropped is 0 also where it is not finite.
         return tf.where(numbers >= rate, x * (1 / (1 - rate)), tf.zeros_like(x))
+
+
+def _numbers(size, seed):
+    """`[size]` float32 in [0, 1), of a seed `[2]`: on every device the same.
+
+    Philox is what CPUs, GPUs, TPUs and XLA all have. The seed is its key and a part
+    of its counter: `stateless_uniform` derives these by a function that is another one
+    in XLA. In one dimension: of more, XLA takes the numbers in another order.
+    """
+    key, counter = tf.unstack(tf.bitcast(tf.cast(seed, tf.int64), tf.uint64))
+    return tf.raw_ops.StatelessRandomUniformV2(
+        shape=[size],
+        key=[key],
+        counter=[tf.zeros_like(counter), counter],
+        alg=tf.random.Algorithm.PHILOX.value,
+        dtype=tf.float32,
+    )
