@@ -76,7 +76,9 @@ def train(config, workdir, data_dir, strategy=None):
     def end_if_stopped(stopped):
         if stopped:
             save()
-            raise Preempted(f"{workdir}: stopped by SIGTERM, saved at {progress.step}")
+            raise Preempted(
+                f"{workdir}: stopped by SIGTERM, saved at step {progress.step}"
+            )
 
     with (
         sigterm_noticed() as notice,
