@@ -7,7 +7,7 @@ decoded, batched, and normalised last.
 import tensorflow as tf
 
 from flow.pool import default_workers
-from i3d_tf import clips
+from i3d_tf import clips, protocols
 from i3d_tf.reading import read_examples
 
 # Clips decoded at a time, batches normalised at a time, batches made ahead.
@@ -79,31 +79,57 @@ def train_batches(
     return batches if as_codes else _normalised(batches, streams)
 
 
-def eval_batches(builder, data, streams, *, split, batch_size, worker=(0, 1)):
-    """Every video of a split once, in a fixed order, its centre View.
+def eval_batches(
+    builder, data, streams, *, split, batch_size, protocol=None, worker=(0, 1)
+):
+    """Every video of a split once, in a fixed order, in the Views of a protocol.
 
     Args:
+      batch_size: Views of a batch; of a protocol whose clips differ in length it can
+        only be 1.
+      protocol: `protocols.Protocol`; None is the centre of `data.num_frames`.
       worker: (index, count), see `read_examples`.
 
     Returns:
       Dataset of ({stream name: [B, T, size, size, C]}, labels [B, num_classes],
-      ids [B] strings); the last batch may be smaller.
-    """
+      ids [B] strings); the last batch may be smaller. All Views of a video follow
+      each other, as `protocols.all_views` orders them.
 
-    def view(example):
-        return clips.centre_view(
-            _shape(example, streams), num_frames=data.num_frames, size=data.size
+    Raises:
+      ValueError: several clips of different lengths in a batch.
+    """
+    protocol = protocol or protocols.center(data.num_frames)
+    if protocol.num_frames is None and batch_size != 1:
+        raise ValueError(
+            f"batch_size is {batch_size}; whole videos differ in length and do not fit "
+            "into one batch, so it must be 1"
         )
 
-    examples = read_examples(
-        builder,
-        split,
-        streams,
-        worker=worker,
-        prepare=lambda example: _sampled(example, streams, view(example), data),
-    )
+    def sampled(example):
+        """Of the frames those of the clips, `[clips, T]`: crops share them."""
+        frames, *_ = shape = _shape(example, streams)
+        length = protocols.clip_length(protocol, frames)
+        starts = protocols.clip_starts(protocol, frames)
+        indices = (starts[:, None] + tf.range(length)) % frames
+        of_clips = {
+            stream.name: tf.gather(example[stream.name], indices) for stream in streams
+        }
+        views = protocols.all_views(protocol, shape, data.size)
+        return {**example, **of_clips, "views": views}
+
+    def each_view(example):
+        def one(index, view):
+            frames = {stream.name: example[stream.name][index] for stream in streams}
+            return {**example, **frames, "view": view}
+
+        return tf.data.Dataset.from_tensor_slices(example.pop("views")).map(one)
+
+    examples = read_examples(builder, split, streams, worker=worker, prepare=sampled)
+    videos = examples.cardinality().numpy()
     batches = (
-        examples.map(_decoder(builder, data, streams), _PARALLEL)
+        examples.flat_map(each_view)
+        .apply(tf.data.experimental.assert_cardinality(videos * protocol.num_views))
+        .map(_decoder(builder, data, streams), _PARALLEL)
         .batch(batch_size)
         .prefetch(_PREFETCHED)
     )
