@@ -133,15 +133,20 @@ def with_fused(logits, weights=None):
 
     Raises ValueError unless there is a weight for each stream.
     """
-    if weights is not None and set(weights) != set(logits):
-        raise ValueError(
-            f"weights are of {', '.join(weights) or 'none'}, the streams are "
-            f"{', '.join(logits)}; give each of them one"
-        )
+    check_weights(weights, logits)
     if len(logits) == 1:
         return dict(logits)
     of_streams = None if weights is None else [weights[name] for name in logits]
     return {**logits, "fused": fuse(list(logits.values()), of_streams)}
+
+
+def check_weights(weights, streams):
+    """Raises ValueError unless weights are None or one for each of the streams."""
+    if weights is not None and set(weights) != set(streams):
+        raise ValueError(
+            f"weights are of {', '.join(weights) or 'none'}, the streams are "
+            f"{', '.join(streams)}; give each of them one"
+        )
 
 
 def predictions(scores, fusion):
