@@ -82,7 +82,7 @@ def write_report(output, scores, class_names, about, fusion):
     """
     output = pathlib.Path(output)
     labels, classes = scores.labels, len(class_names)
-    names = list(scores.logits)
+    weights = fusion.weights or dict.fromkeys(scores.logits, 1.0)
     measured, rows, reliabilities = {}, {}, {}
     for name, (values, probabilities) in predictions(scores, fusion).items():
         answers = metrics.answers(values, labels)
@@ -106,7 +106,7 @@ def write_report(output, scores, class_names, about, fusion):
     results = {
         **about,
         "fusion": fusion.kind,
-        "weights": fusion.weights or dict.fromkeys(names, 1.0),
+        "weights": {name: weights[name] for name in scores.logits},
         "videos": len(scores.ids),
         **measured,
     }

@@ -24,8 +24,8 @@ def config_of_split(config, number):
     dataset, found = re.subn(r"/split_\d+$", f"/split_{number}", config.data.dataset)
     if not found:
         raise ValueError(
-            f"data.dataset is {config.data.dataset!r}; expected one of numbered splits, "
-            "as two_stream_ucf101/split_1"
+            f"data.dataset is {config.data.dataset!r}; expected one of numbered "
+            "splits, as two_stream_ucf101/split_1"
         )
     return dataclasses.replace(
         config, data=dataclasses.replace(config.data, dataset=dataset)
@@ -39,7 +39,7 @@ def run_splits(
     make_protocol,
     *,
     numbers=SPLITS,
-    fusion=Fusion(),
+    fusion=None,
     strategy=None,
     batch_size=4,
     dtype="float32",
@@ -54,7 +54,7 @@ def run_splits(
       config: of any split.
       numbers: of the splits.
       make_protocol, batch_size, dtype: of `runs.evaluate_runs`.
-      fusion: `Fusion`.
+      fusion: `Fusion`; None is 1:1 of logits.
       strategy: of `training.train`.
 
     Returns what is in mean.json: "dataset", "splits", "mean" (as a split's results, of
@@ -64,7 +64,7 @@ def run_splits(
       ValueError: a split's data set is missing, or what `train` and `evaluate_runs`
         refuse.
     """
-    workdir = pathlib.Path(workdir)
+    workdir, fusion = pathlib.Path(workdir), fusion or Fusion()
     configs = {number: config_of_split(config, number) for number in numbers}
     # Before days of training: whether the last split's data are there.
     for one in configs.values():
