@@ -126,7 +126,7 @@ def comparison(results, num_classes, of_videos):
     if differing:
         lines += [
             "",
-            "Not alike, so that the figures cannot be compared as they are:",
+            "Not made alike, which may be why figures differ:",
             "",
         ]
         lines += [f"- {line}" for line in differing]

@@ -49,9 +49,13 @@ def load_scores(path):
     if not path.is_file():
         raise ValueError(f"{path}: no such file; evaluate leaves a scores.npz")
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except (ValueError, OSError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+        # Opened here: of a damaged file numpy would leave it open.
+        with open(path, "rb") as file:
+            loaded = np.load(file, allow_pickle=False)
+            if isinstance(loaded, np.ndarray):
+                raise ValueError("a single array")
+            arrays = {name: loaded[name] for name in loaded.files}
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path}: is no scores.npz of evaluate ({error})") from error
     missing = [name for name in _FIELDS if name not in arrays]
     logits = _of_streams(arrays, _LOGITS)
