@@ -72,8 +72,6 @@ def runs(tmp_path_factory, write_video):
 
 
 PROTOCOLS = {
-    "center": [],
-    "full": ["--protocol", "full", "--frames", "20"],
     "whole": ["--protocol", "full", "--frames", "all"],
     "views": ["--protocol", "views", "--clips", "2", "--crops", "3"],
 }
