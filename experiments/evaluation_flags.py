@@ -33,8 +33,9 @@ def define_protocol():
         "frames",
         None,
         "Of full: the first so many of a video (a shorter one is looped), or 'all', "
-        "one video at a time. Default: 250. Memory grows with the length: 1000 frames "
-        "of 224 px take 4 GB, --batch_size times 250 frames 1 GB each.",
+        "one video at a time. Default: 250. At 224 px 250 frames take 1 GB for each of "
+        "--batch_size, of longer ones the networks take 2.5 GB and the frames 1 GB a "
+        "thousand.",
     )
     flags.DEFINE_integer(
         "clips",

@@ -159,7 +159,10 @@ def test_other_networks_protocols_and_types_are_evaluated_anew(work, tmp_path):
     for change, options in (
         ({}, {"make": lambda _: protocols.full(20)}),
         ({}, {"make": lambda _: protocols.full(20), "dtype": "mixed_bfloat16"}),
-        ({"runs": 1}, {"make": lambda _: protocols.full(20)}),
+        (
+            {"runs": 1},
+            {"make": lambda _: protocols.full(20), "dtype": "mixed_bfloat16"},
+        ),
     ):
         work.done.clear()
         vars(work).update(change)

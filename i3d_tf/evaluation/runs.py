@@ -8,6 +8,7 @@ from i3d_tf.datasets import open_dataset
 from i3d_tf.datasets.coverage import read_coverage, total
 from i3d_tf.evaluation.scores import check_weights, score
 from i3d_tf.fast import for_inference
+from i3d_tf.long_videos import CHUNK, for_long_clips
 from i3d_tf.streams import STREAMS
 
 
@@ -61,8 +62,10 @@ def evaluate_runs(
         batch_size=1 if protocol.num_frames is None else batch_size,
         protocol=protocol,
     )
+    frames = protocol.num_frames
+    ready = for_long_clips if frames is None or frames > CHUNK else for_inference
     scores = score(
-        {name: for_inference(model) for name, model in models.items()},
+        {name: ready(model) for name, model in models.items()},
         batches,
         protocol.num_views,
     )
