@@ -12,8 +12,6 @@ video, for fuse_scores), per_class.csv, and pictures: confusion matrix and table
 classes for each stream, calibration.
 """
 
-import pathlib
-
 from absl import flags
 
 from experiments import command, evaluation_flags
@@ -45,7 +43,7 @@ def main():
         dtype=flags.FLAGS.dtype,
         weights=fusion.weights,
     )
-    output = pathlib.Path(_OUTPUT.value or f"{_WORKDIR.value[0]}/evaluation")
+    output = _OUTPUT.value or f"{_WORKDIR.value[0]}/evaluation"
     results = report.write_report(output, scores, class_names, about, fusion)
     print("\n".join(report.lines_of(results)))
     print(f"{output}: results of {results['videos']} videos")

@@ -7,8 +7,6 @@ The files are those of evaluate; videos are matched by id. Another fusion needs 
 network: --fusion probabilities, --weights rgb=1,flow=1.5. Leaves what evaluate leaves.
 """
 
-import pathlib
-
 from absl import flags
 
 from experiments import command, evaluation_flags
@@ -26,10 +24,9 @@ def main():
     from i3d_tf.evaluation import report, score_files
 
     scores, class_names, about = score_files.join_scores(_SCORES.value)
-    output = pathlib.Path(_OUTPUT.value)
-    results = report.write_report(output, scores, class_names, about, fusion)
+    results = report.write_report(_OUTPUT.value, scores, class_names, about, fusion)
     print("\n".join(report.lines_of(results)))
-    print(f"{output}: results of {results['videos']} videos")
+    print(f"{_OUTPUT.value}: results of {results['videos']} videos")
 
 
 if __name__ == "__main__":

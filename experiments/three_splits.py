@@ -7,10 +7,12 @@
 
 The data sets two_stream_ucf101/split_1, split_2 and split_3 have to be built. Leaves in
 the workdir a run with its evaluation for each, split_<k>/, and their mean as mean.json
-and mean.md, beside the paper's. Stopped and started again, it goes on where it was.
+and mean.md, beside the paper's. Stopped and started again, it goes on where it was; at
+SIGTERM it ends as train does.
 """
 
-import pathlib
+import signal
+import sys
 
 from absl import flags
 
@@ -33,23 +35,28 @@ def main():
     fusion = evaluation_flags.fusion()
     make_protocol = evaluation_flags.make_protocol()
 
+    from flow.files import as_path
     from i3d_tf import training
-    from i3d_tf.config import load_config
+    from i3d_tf.config_file import load_config
     from i3d_tf.evaluation import splits
 
     config = load_config(_CONFIG.value, _SET.value)
-    splits.run_splits(
-        config,
-        _WORKDIR.value,
-        _DATA_DIR.value,
-        make_protocol,
-        numbers=numbers,
-        fusion=fusion,
-        strategy=training.make_strategy(_STRATEGY.value),
-        batch_size=flags.FLAGS.batch_size,
-        dtype=flags.FLAGS.dtype,
-    )
-    workdir = pathlib.Path(_WORKDIR.value)
+    try:
+        splits.run_splits(
+            config,
+            _WORKDIR.value,
+            _DATA_DIR.value,
+            make_protocol,
+            numbers=numbers,
+            fusion=fusion,
+            strategy=training.make_strategy(_STRATEGY.value),
+            batch_size=flags.FLAGS.batch_size,
+            dtype=flags.FLAGS.dtype,
+        )
+    except training.Preempted as error:
+        print(f"{error}; the same command goes on", flush=True)
+        sys.exit(128 + signal.SIGTERM)
+    workdir = as_path(_WORKDIR.value)
     print((workdir / "mean.md").read_text("utf-8"))
     print(f"{workdir}: mean of splits {', '.join(map(str, numbers))} in mean.json")
 

@@ -124,7 +124,7 @@ def decode(encoded, stream, view, height, size):
     )
     tops = [plane * height for plane in range(stream.planes)]
     codes = _interleave([windows[:, top : top + size] for top in tops], size)
-    return tf.ensure_shape(codes, [encoded.shape[0], size, size, stream.channels])
+    return tf.ensure_shape(codes, [None, size, size, stream.channels])
 
 
 def _interleave(planes, size):

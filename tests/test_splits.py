@@ -91,7 +91,6 @@ def work(monkeypatch):
     monkeypatch.setattr(splits, "evaluate_runs", evaluate_runs)
     monkeypatch.setattr(splits, "open_dataset", open_dataset)
     for module, name in (
-        (splits.pictures, "training_curves"),
         (splits.report.pictures, "confusion_matrix"),
         (splits.report.charts, "class_table"),
         (splits.report.charts, "reliability_diagram"),

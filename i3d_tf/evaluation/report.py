@@ -1,12 +1,11 @@
 """What an evaluation leaves: results.json, scores.npz, tables and pictures."""
 
 import csv
-import pathlib
 from typing import NamedTuple
 
 import numpy as np
 
-from flow.files import write_json, written_aside
+from flow.files import as_path, write_json, written_aside
 from i3d_tf import pictures
 from i3d_tf.datasets.coverage import describe
 from i3d_tf.evaluation import charts, metrics, published
@@ -71,7 +70,7 @@ def write_report(output, scores, class_names, about, fusion):
     stream and the fusion confusion_<name>.png and per_class_<name>.png.
 
     Args:
-      output: folder.
+      output: folder, here or in object storage.
       scores: `Scores`.
       class_names: [num_classes] str.
       about: of `runs.evaluate_runs` or of the file of scores.
@@ -80,7 +79,7 @@ def write_report(output, scores, class_names, about, fusion):
     Returns what is in results.json: about, and for each of "rgb", "flow" and "fused"
     the MEASURES.
     """
-    output = pathlib.Path(output)
+    output = as_path(output)
     labels, classes = scores.labels, len(class_names)
     weights = fusion.weights or dict.fromkeys(scores.logits, 1.0)
     measured, rows, reliabilities = {}, {}, {}

@@ -1,12 +1,11 @@
 """Scores as files: what the networks said of each video, to be fused later."""
 
 import json
-import pathlib
 import zipfile
 
 import numpy as np
 
-from flow.files import written_aside
+from flow.files import as_path, local_copy, written_aside
 from i3d_tf.evaluation.scores import Scores
 from i3d_tf.streams import STREAMS
 
@@ -45,12 +44,12 @@ def load_scores(path):
     Raises:
       ValueError: the file is no such one, or is damaged.
     """
-    path = pathlib.Path(path)
+    path = as_path(path)
     if not path.is_file():
         raise ValueError(f"{path}: no such file; evaluate leaves a scores.npz")
     try:
         # Opened here: of a damaged file numpy would leave it open.
-        with open(path, "rb") as file:
+        with local_copy(path) as local, open(local, "rb") as file:
             loaded = np.load(file, allow_pickle=False)
             if isinstance(loaded, np.ndarray):
                 raise ValueError("a single array")

@@ -1,11 +1,9 @@
 """UCF101 and HMDB51: a network for each of the three splits, and their mean."""
 
 import dataclasses
-import pathlib
 import re
 
-from flow.files import write_json, written_aside
-from i3d_tf import pictures
+from flow.files import as_path, write_json, written_aside
 from i3d_tf.datasets import open_dataset
 from i3d_tf.evaluation import published, report
 from i3d_tf.evaluation.runs import evaluate_runs
@@ -64,7 +62,7 @@ def run_splits(
       ValueError: a split's data set is missing, or what `train` and `evaluate_runs`
         refuse.
     """
-    workdir, fusion = pathlib.Path(workdir), fusion or Fusion()
+    workdir, fusion = as_path(workdir), fusion or Fusion()
     configs = {number: config_of_split(config, number) for number in numbers}
     # Before days of training: whether the last split's data are there.
     for one in configs.values():
@@ -75,7 +73,6 @@ def run_splits(
         run = workdir / f"split_{number}"
         print(f"{run}: {one.data.dataset}", flush=True)
         history = train(one, run, data_dir, strategy)
-        pictures.training_curves(history, run / "training_curves.png")
         scored = _scores(
             one, run, data_dir, make_protocol, history[-1], batch_size, dtype
         )
