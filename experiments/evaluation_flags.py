@@ -34,8 +34,8 @@ def define_protocol():
         None,
         "Of full: the first so many of a video (a shorter one is looped), or 'all', "
         "one video at a time. Default: 250. At 224 px 250 frames take 1 GB for each of "
-        "--batch_size, of longer ones the networks take 2.5 GB and the frames 1 GB a "
-        "thousand.",
+        "--batch_size; of longer ones the networks take 2.2 GB, and each of up to five "
+        "videos that are made ready 1 GB a thousand frames.",
     )
     flags.DEFINE_integer(
         "clips",
