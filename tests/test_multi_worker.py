@@ -62,7 +62,6 @@ def test_hosts_train_as_one_device(
         for group in ("train", "test"):
             assert entry[group] == pytest.approx(other[group], rel=1e-2)
     assert len(list((tmp_path / "hosts/events").iterdir())) == 1
-    assert (tmp_path / "hosts.log").read_text().count(": trained 4 steps") == 1
 
 
 @pytest.mark.slow
