@@ -11,7 +11,13 @@ import tensorflow as tf
 
 from i3d_tf import FLOW, RGB, build_i3d, build_inception_v1
 from i3d_tf.config import Config, Data, StreamTraining
-from i3d_tf.fast import for_evaluation, for_inference, for_training, pooling
+from i3d_tf.fast import (
+    convolution,
+    for_evaluation,
+    for_inference,
+    for_training,
+    pooling,
+)
 from i3d_tf.fast.views import with_calls
 from i3d_tf.training.state import new_stream_state
 from i3d_tf.trunk import INCEPTION_V1, POOL
@@ -290,3 +296,48 @@ numpy.save("logits.npy", model(numpy.load("clips.npy"), training=False))
 """
     subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True)
     assert difference(np.load(tmp_path / "logits.npy"), expected) < 1e-5
+
+
+@pytest.mark.parametrize("frames", [2, 3, 8])
+def test_three_step_convolutions_are_the_convolution(frames):
+    """And in bfloat16 the kernel's gradient is exact on small whole numbers."""
+    layer = keras.layers.Conv3D(
+        16, 3, padding="same", use_bias=False, dtype="mixed_bfloat16"
+    )
+    rng = np.random.default_rng(0)
+    x = rng.integers(-1, 2, (4, frames, 1, 1, 16)).astype(np.float32)
+    layer.build(x.shape)
+    layer.kernel.assign(rng.integers(-1, 2, layer.kernel.shape))
+    call = convolution.ThreeStepConvolution(layer)
+
+    @tf.function
+    def run(x, network):
+        with tf.GradientTape() as tape:
+            y = tf.cast(network(x), tf.float32)
+        return y, tape.gradient(y, layer.kernel.value)
+
+    def in_float32(x):
+        return tf.nn.conv3d(x, layer.kernel.value, [1] * 5, "SAME")
+
+    y, gradient = run(tf.constant(x), call)
+    wanted, wanted_gradient = run(tf.constant(x), in_float32)
+    np.testing.assert_array_equal(y, wanted)
+    np.testing.assert_array_equal(gradient, wanted_gradient)
+
+
+def test_bfloat16_gradients_of_short_clips_are_the_same_in_each_call():
+    """Of 9 frames two time steps are left in Mixed_5b and 5c."""
+    model = build(dtype="mixed_bfloat16")
+    view, trained = for_training(model), [v.value for v in model.trainable_variables]
+    x = tf.constant(clips(frames=9), tf.float32)
+
+    @tf.function
+    def gradients():
+        with tf.GradientTape() as tape:
+            total = tf.reduce_sum(view(x, training=True) ** 2)
+        return tape.gradient(total, trained)
+
+    first, second = gradients(), gradients()
+    for variable, one, other in zip(trained, first, second, strict=True):
+        assert np.isfinite(one).all(), variable.name
+        np.testing.assert_array_equal(one, other, err_msg=variable.name)

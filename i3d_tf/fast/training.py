@@ -2,9 +2,9 @@
 
 import keras
 
+from i3d_tf.fast import convolution, pooling
 from i3d_tf.fast.batch_norm import FusedBatchNorm, SynchronisedBatchNorm
 from i3d_tf.fast.dropout import SeededDropout
-from i3d_tf.fast.pooling import for_gradients
 from i3d_tf.fast.recomputation import recomputed
 from i3d_tf.fast.views import with_calls
 
@@ -13,7 +13,8 @@ def for_training(model, *, synchronised=False, recompute=False):
     """A view of the model that shares all its variables: training it trains both.
 
     BatchNorm runs as TensorFlow's fused operation, moving statistics included, and
-    max-pools axis by axis, with gradients that are right where values are equal. To
+    max-pools axis by axis, with gradients that are right where values are equal, as are
+    those of bfloat16 kernels where a clip has two time steps. To
     be called in a `tf.function`; which layers are frozen is read as that is traced.
     Dropout takes the seeds of `dropout_seeds`, where there are any.
 
@@ -39,6 +40,7 @@ def for_training(model, *, synchronised=False, recompute=False):
             return batch_norm(layer)(inputs)
         if isinstance(layer, keras.layers.Dropout):
             return SeededDropout(layer)(inputs)
-        return for_gradients(layer)(inputs, **options)
+        layer = pooling.for_gradients(convolution.for_gradients(layer))
+        return layer(inputs, **options)
 
     return recomputed(model, call) if recompute else with_calls(model, call)
