@@ -291,7 +291,10 @@ def test_xla_compiles_an_update():
     np.testing.assert_allclose(
         same.values["flow_loss"], figures.values["flow_loss"], rtol=1e-3
     )
-    assert_moved(before, compiled.weights(), plain.weights(), 0.05)
+    got, wanted = compiled.weights(), plain.weights()
+    moved = max(np.abs(wanted[path] - value).max() for path, value in before.items())
+    for path, weight in wanted.items():
+        np.testing.assert_allclose(got[path], weight, atol=0.02 * moved, err_msg=path)
 
 
 @pytest.mark.slow
