@@ -93,7 +93,7 @@ SavedModel: {demo}/model
 {best}
 
 ![Sample frames and flow](sample_frames.png)
-![Training curves](run/training_curves.png)
+![Training curves](run/history.png)
 ![Confusion matrix of both streams](run/evaluation/confusion_fused.png)
 ![The predicted clip](prediction/frames.png)
 """

@@ -42,7 +42,7 @@ _SET = flags.DEFINE_multi_string(
 
 def main():
     from i3d_tf import pipeline
-    from i3d_tf.config import load_config
+    from i3d_tf.config_file import load_config
     from i3d_tf.datasets import open_dataset
     from i3d_tf.inspection import findings, inspect_dataset, usual_data
 

@@ -3,12 +3,19 @@
     python -m experiments.train --config experiments/configs/demo.py \
         --workdir runs/demo --data_dir data --set rgb.steps=100 --set flow=None
 
-Leaves checkpoints/, events/ (TensorBoard), config.json, history.json and
-training_curves.png in the workdir. Stopped and started again, it goes on from the
-last checkpoint.
+Leaves checkpoints/, events/ (TensorBoard), config.json, history.json and history.png
+in the workdir. Stopped and started again, it goes on from the last checkpoint; at
+SIGTERM it saves one first and ends with the exit code 143.
+
+Several hosts run the same command with --strategy multi_worker, a workdir that all of
+them see, and TF_CONFIG in the environment:
+
+    TF_CONFIG='{"cluster": {"worker": ["a:2222", "b:2222"]},
+                "task": {"type": "worker", "index": 0}}'
 """
 
-import pathlib
+import signal
+import sys
 
 from absl import flags
 
@@ -25,22 +32,30 @@ _SET = flags.DEFINE_multi_string(
     "fields.",
 )
 _STRATEGY = flags.DEFINE_enum(
-    "strategy", "one", ["one", "mirrored"], "One device, or all of this machine."
+    "strategy",
+    "one",
+    ["one", "mirrored", "multi_worker", "tpu"],
+    "One device, all of this machine, all of the machines in TF_CONFIG, or a TPU.",
 )
+_TPU = flags.DEFINE_string("tpu", None, "Name or address of the TPU; default: local.")
 
 
 def main():
-    from i3d_tf import pictures, training
-    from i3d_tf.config import load_config
+    from i3d_tf import training
+    from i3d_tf.config_file import load_config
 
     config = load_config(_CONFIG.value, _SET.value)
-    strategy = training.make_strategy(_STRATEGY.value)
-    history = training.train(config, _WORKDIR.value, _DATA_DIR.value, strategy)
-    workdir = pathlib.Path(_WORKDIR.value)
-    pictures.training_curves(history, workdir / "training_curves.png")
+    strategy = training.make_strategy(_STRATEGY.value, _TPU.value)
+    try:
+        history = training.train(config, _WORKDIR.value, _DATA_DIR.value, strategy)
+    except training.Preempted as error:
+        print(f"{error}; the same command goes on", flush=True)
+        sys.exit(128 + signal.SIGTERM)
     last = history[-1]["test"]
-    figures = ", ".join(f"{name} {value:.1%}" for name, value in last.items())
-    print(f"{workdir}: trained {history[-1]['step']} steps; test {figures}")
+    figures = ", ".join(
+        f"{name} {value:.1%}" for name, value in last.items() if "top" in name
+    )
+    print(f"{_WORKDIR.value}: trained {history[-1]['step']} steps; test {figures}")
 
 
 if __name__ == "__main__":

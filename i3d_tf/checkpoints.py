@@ -1,66 +1,20 @@
-"""A stream's network with its optimiser, and trained networks from a workdir."""
+"""Trained networks from a workdir, and its checkpoints."""
 
 import json
-import pathlib
+import re
 
-import keras
 import tensorflow as tf
 
-from i3d_tf import config as configs
+from flow import files
+from i3d_tf import config_file
 from i3d_tf.fine_tuning import freeze_up_to
 from i3d_tf.inception import build_i3d
-from i3d_tf.weights import load_released
-
-
-class StreamState(tf.train.Checkpoint):
-    """What is saved of one stream: `model`, `optimizer`, `dropout_state`."""
-
-
-def new_stream_state(stream, config, num_classes):
-    """The stream's network and optimiser as the training begins.
-
-    Raises ValueError if units are to be frozen that have no weights yet, and for
-    initial weights that do not fit.
-    """
-    training = getattr(config, stream.name)
-    model = build_i3d(
-        stream,
-        num_classes,
-        size=config.data.size,
-        dropout=training.dropout,
-        batch_norm_decay=config.batch_norm_decay,
-        dtype=config.dtype,
-        width=config.width,
-        seed=config.seed,
-    )
-    if training.initial_weights:
-        load_released(model, training.initial_weights, new_head=True)
-    if training.freeze_up_to:
-        if not training.initial_weights:
-            raise ValueError(
-                f"{stream.name}.freeze_up_to is {training.freeze_up_to!r}, but there "
-                f"are no {stream.name}.initial_weights: random weights would be kept"
-            )
-        freeze_up_to(model, training.freeze_up_to)
-    if training.boundaries:
-        rate = keras.optimizers.schedules.PiecewiseConstantDecay(
-            list(training.boundaries), list(training.learning_rates)
-        )
-    else:
-        rate = training.learning_rates[0]
-    optimizer = keras.optimizers.SGD(rate, momentum=training.momentum)
-    # Else its variables would come into being in the first step, after a restore.
-    optimizer.build(model.trainable_variables)
-    # TensorFlow's checkpoints follow layers and variables, not Keras's generators.
-    weights = {variable.path for variable in model.weights}
-    dropout_state = [
-        variable.value for variable in model.variables if variable.path not in weights
-    ]
-    return StreamState(model=model, optimizer=optimizer, dropout_state=dropout_state)
 
 
 def load_workdir(workdir, dtype="float32"):
     """Loads a run's networks as they were last saved, to compute in `dtype`.
+
+    Their weights are the moving averages where the run keeps these.
 
     Returns:
       (config, label names, {stream name: model}).
@@ -68,28 +22,66 @@ def load_workdir(workdir, dtype="float32"):
     Raises:
       ValueError: if there is no run or no whole checkpoint in `workdir`.
     """
-    workdir = pathlib.Path(workdir)
+    workdir = files.as_path(workdir)
     path = workdir / "config.json"
     if not path.is_file():
         raise ValueError(f"{workdir}: no config.json; is it the --workdir of train?")
     kept = json.loads(path.read_text("utf-8"))
-    config, labels = configs.from_dict(kept["config"]), kept["labels"]
-    newest = tf.train.latest_checkpoint(str(workdir / "checkpoints"))
-    if newest is None:
-        raise ValueError(f"{workdir}: no checkpoint; train has not saved any yet")
-    models = {
-        stream.name: build_i3d(
+    config, labels = config_file.from_dict(kept["config"]), kept["labels"]
+    models, states = {}, {}
+    for stream in config.streams:
+        model = build_i3d(
             stream,
             len(labels),
             size=config.data.size,
             width=config.width,
             dtype=dtype,
         )
-        for stream in config.streams
-    }
-    states = {name: StreamState(model=model) for name, model in models.items()}
-    restore_whole(tf.train.Checkpoint(**states), newest, "+".join(models))
+        training = getattr(config, stream.name)
+        if training.freeze_up_to:
+            # The averages are of the others alone.
+            freeze_up_to(model, training.freeze_up_to)
+        averaged = [] if training.ema_decay is None else model.trainable_variables
+        averages = [tf.Variable(variable.value) for variable in averaged]
+        models[stream.name] = model
+        states[stream.name] = tf.train.Checkpoint(model=model, averages=averages)
+    checkpoint, what = tf.train.Checkpoint(**states), "+".join(models)
+    if restore_newest(checkpoint, workdir / "checkpoints", what) is None:
+        raise ValueError(f"{workdir}: no checkpoint; train has not saved any yet")
+    for name, model in models.items():
+        averages = states[name].averages
+        for variable, average in zip(model.trainable_variables, averages, strict=False):
+            variable.assign(average)
+        model.trainable = True
     return config, labels, models
+
+
+def saved_checkpoints(folder):
+    """Paths of the checkpoints in a folder, whole or not, the newest first."""
+    folder = str(folder)
+    if not tf.io.gfile.isdir(folder):
+        return []
+    names = (re.fullmatch(r"ckpt-(\d+)\.index", n) for n in tf.io.gfile.listdir(folder))
+    steps = sorted((int(name[1]) for name in names if name), reverse=True)
+    return [f"{folder}/ckpt-{step}" for step in steps]
+
+
+def restore_newest(checkpoint, folder, what):
+    """Restores the newest whole checkpoint of a folder; returns its path or None.
+
+    Tells of those that are not whole. Raises ValueError if there are some and none is.
+    """
+    saved = saved_checkpoints(folder)
+    for path in saved:
+        try:
+            restore_whole(checkpoint, path, what)
+        except ValueError as error:
+            if path == saved[-1]:
+                raise
+            print(f"{error} The one before it is taken.", flush=True)
+        else:
+            return path
+    return None
 
 
 def restore_whole(checkpoint, path, what):

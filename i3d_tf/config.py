@@ -1,12 +1,9 @@
-"""Configurations: frozen dataclasses, one file a recipe in experiments/configs."""
+"""Configurations: frozen dataclasses, one file a recipe in experiments/configs.
 
-import ast
+How they are read from files and from the command line is in `config_file`.
+"""
+
 import dataclasses
-import difflib
-import importlib.util
-import pathlib
-import types
-import typing
 
 from i3d_tf.fine_tuning import check_endpoint
 from i3d_tf.inception import MIN_FRAMES, STRIDE
@@ -57,10 +54,21 @@ class StreamTraining:
 
     Attributes:
       steps: how many updates.
-      learning_rates: one more than `boundaries`.
+      learning_rates: one, or for the schedule "steps" one more than `boundaries`.
       boundaries: steps after which the next rate applies.
+      schedule: "steps" goes through the rates at the boundaries; "cosine" falls from
+        the rate to 0 along half a cosine; "plateau" multiplies the rate by
+        `plateau_factor` whenever the test loss has not fallen for `plateau_patience`
+        evaluations, as the paper (section 2.5) does on Kinetics.
+      plateau_factor, plateau_patience: of the schedule "plateau".
+      warmup_steps: in which the rate rises in a line to that of the schedule.
       momentum: of SGD.
       weight_decay: w of the penalty w / 2 * sum of squares of all kernels.
+      clip_norm: the most that the norm of the whole gradient, weight decay included,
+        may be; larger ones are scaled down to it. None for no bound.
+      label_smoothing: share of the label that is spread over all classes.
+      ema_decay: of the exponential moving average of the weights, which evaluation,
+        export and prediction then use; None for none.
       dropout: share of the features before the logits that is dropped.
       initial_weights: path of what `load_released` takes: weights of this stream, or
         2D ones, which are inflated; None for random weights. A new classifier
@@ -73,13 +81,26 @@ class StreamTraining:
     steps: int
     learning_rates: tuple[float, ...]
     boundaries: tuple[int, ...] = ()
+    schedule: str = "steps"
+    plateau_factor: float = 0.1
+    plateau_patience: int = 3
+    warmup_steps: int = 0
     momentum: float = 0.9
     weight_decay: float = 1e-7
+    clip_norm: float | None = None
+    label_smoothing: float = 0.0
+    ema_decay: float | None = None
     dropout: float = 0.5
     initial_weights: str | None = None
     freeze_up_to: str | None = None
 
     def __post_init__(self):
+        _one_of("schedule", self.schedule, ("steps", "cosine", "plateau"))
+        if self.schedule != "steps" and self.boundaries:
+            raise ValueError(
+                f"boundaries {self.boundaries} are for the schedule 'steps', this is "
+                f"{self.schedule!r}"
+            )
         if len(self.learning_rates) != len(self.boundaries) + 1:
             raise ValueError(
                 f"{len(self.boundaries)} boundaries need {len(self.boundaries) + 1} "
@@ -87,10 +108,17 @@ class StreamTraining:
             )
         if list(self.boundaries) != sorted(set(self.boundaries)):
             raise ValueError(f"boundaries {self.boundaries} must rise")
-        if self.steps < 1:
-            raise ValueError(f"steps is {self.steps}; it must be at least 1")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout is {self.dropout}; it must lie in [0, 1)")
+        _at_least("steps", self.steps, 1)
+        _at_least("warmup_steps", self.warmup_steps, 0)
+        _at_least("plateau_patience", self.plateau_patience, 1)
+        _within("dropout", self.dropout)
+        _within("label_smoothing", self.label_smoothing)
+        _within("momentum", self.momentum)
+        _within("plateau_factor", self.plateau_factor)
+        if self.ema_decay is not None:
+            _within("ema_decay", self.ema_decay)
+        if self.clip_norm is not None and self.clip_norm <= 0:
+            raise ValueError(f"clip_norm is {self.clip_norm}; it must be above 0")
         if self.freeze_up_to is not None:
             check_endpoint(self.freeze_up_to)
 
@@ -102,11 +130,27 @@ class Config:
     Attributes:
       data: what the networks see.
       rgb, flow: how each stream is trained; None leaves it out.
-      batch_size: clips of all replicas together.
-      dtype: of the computation, "float32" or "mixed_bfloat16".
-      batch_norm_decay: of BatchNorm's moving statistics.
+      batch_size: clips of an update, of all replicas together.
+      clips_at_once: clips that a replica takes at a time, of which BatchNorm takes its
+        statistics. An update then has as many passes as its clips need on the replicas
+        there are, and their gradients are added: a recipe means the same on every
+        number of devices. None: all that fall to a replica.
+      synchronised_batch_norm: to take BatchNorm's statistics over all replicas of a
+        pass, where the released training took each replica's own.
+      dtype: of the computation, "float32", "mixed_bfloat16" or "mixed_float16", which
+        scales the loss so that small gradients do not vanish.
+      recompute: to keep fewer intermediate results for the gradients and compute them
+        again: less memory, more time.
+      batch_norm_decay: of BatchNorm's moving statistics, once an update.
       width: multiplies the filter counts; 1 is the paper's network.
       seed: of weights, order, Views and dropout.
+      not_finite: what a loss or gradient that is not finite does: "stop" ends the run,
+        "skip" leaves the update out and counts it.
+      steps_at_once: updates between two looks at the results; with more of them a fast
+        accelerator waits less.
+      own_files: of several hosts, to let each read files of its own, which are a part
+        of the bytes. Else all read all records, decode their own part of each batch,
+        and a run's batches are the same on every number of hosts.
       checkpoint_steps: updates between checkpoints within an epoch; one is written
         after every epoch too.
       evaluate_epochs: epochs between evaluations; 0 for none but the last.
@@ -116,24 +160,42 @@ class Config:
     rgb: StreamTraining | None
     flow: StreamTraining | None
     batch_size: int = 6
+    clips_at_once: int | None = None
+    synchronised_batch_norm: bool = False
     dtype: str = "float32"
+    recompute: bool = False
     batch_norm_decay: float = 0.999
     width: float = 1.0
     seed: int = 0
+    not_finite: str = "stop"
+    steps_at_once: int = 1
+    own_files: bool = False
     checkpoint_steps: int = 1000
     evaluate_epochs: int = 1
 
     def __post_init__(self):
         if not self.streams:
             raise ValueError("neither rgb nor flow is to be trained")
-        if self.batch_size < 1:
-            raise ValueError(f"batch_size is {self.batch_size}; it must be at least 1")
-        if self.dtype not in ("float32", "mixed_bfloat16"):
-            raise ValueError(f"dtype is {self.dtype!r}; known: float32, mixed_bfloat16")
-        if self.checkpoint_steps < 1:
-            raise ValueError(
-                f"checkpoint_steps is {self.checkpoint_steps}; it must be at least 1"
-            )
+        _at_least("batch_size", self.batch_size, 1)
+        if self.clips_at_once is not None:
+            _at_least("clips_at_once", self.clips_at_once, 1)
+            if self.batch_size % self.clips_at_once:
+                raise ValueError(
+                    f"batch_size {self.batch_size} does not divide into passes of "
+                    f"{self.clips_at_once} clips_at_once"
+                )
+        _one_of("dtype", self.dtype, ("float32", "mixed_bfloat16", "mixed_float16"))
+        _one_of("not_finite", self.not_finite, ("stop", "skip"))
+        _at_least("steps_at_once", self.steps_at_once, 1)
+        _at_least("checkpoint_steps", self.checkpoint_steps, 1)
+        for stream in self.streams:
+            if getattr(self, stream.name).schedule == "plateau" and (
+                self.evaluate_epochs < 1
+            ):
+                raise ValueError(
+                    f"{stream.name}.schedule 'plateau' follows the test loss; "
+                    f"evaluate_epochs is {self.evaluate_epochs}, it must be at least 1"
+                )
 
     @property
     def streams(self):
@@ -148,133 +210,16 @@ class Config:
         return max(getattr(self, stream.name).steps for stream in self.streams)
 
 
-def load_config(path, overrides=()):
-    """The `CONFIG` of a recipe's file, with `field.sub=value` overrides.
-
-    Raises ValueError for a file without one, an unknown field or a wrong type.
-    """
-    path = pathlib.Path(path)
-    if not path.is_file():
-        raise ValueError(f"{path}: no such config")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    if spec is None:
-        raise ValueError(f"{path}: not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except TypeError as error:
-        raise ValueError(f"{path}: {_with_closest(str(error))}") from error
-    except (ValueError, SyntaxError, NameError, ImportError) as error:
-        raise ValueError(f"{path}: {error}") from error
-    config = getattr(module, "CONFIG", None)
-    if not isinstance(config, Config):
-        raise ValueError(f"{path}: defines no CONFIG of i3d_tf.config.Config")
-    values = to_dict(config)
-    # All of them before the fields are checked against each other: rates and
-    # boundaries change together.
-    for override in overrides:
-        _override(values, override)
-    return from_dict(values)
+def _one_of(name, value, known):
+    if value not in known:
+        raise ValueError(f"{name} is {value!r}; known: {', '.join(known)}")
 
 
-def _with_closest(message):
-    """Python's "unexpected keyword argument 'bath_size'", with the closest field."""
-    _, quoted, name = message.partition("unexpected keyword argument ")
-    if not quoted:
-        return message
-    kinds = (Config, Data, StreamTraining)
-    names = [field.name for kind in kinds for field in dataclasses.fields(kind)]
-    close = difflib.get_close_matches(name.strip("'"), names, 1, cutoff=0)[0]
-    return f"no field {name}; the closest is {close!r}"
+def _at_least(name, value, least):
+    if value < least:
+        raise ValueError(f"{name} is {value}; it must be at least {least}")
 
 
-def to_dict(config):
-    """As JSON has it: tuples are lists."""
-    return dataclasses.asdict(config)
-
-
-def from_dict(values):
-    """The Config of `to_dict`'s output, also after a way through JSON."""
-    return _from_dict(Config, values)
-
-
-def _from_dict(kind, values):
-    types_ = typing.get_type_hints(kind)
-    fields = {}
-    for name, value in values.items():
-        _require_field(kind, name, name)
-        nested = _dataclass_in(types_[name])
-        if nested and value is not None:
-            value = _from_dict(nested, value)
-        if not _fits(value, types_[name]):
-            raise ValueError(f"{name} is {value!r}, not of type {types_[name]}")
-        fields[name] = tuple(value) if isinstance(value, list) else value
-    return kind(**fields)
-
-
-def _override(values, override):
-    """Sets one `field.sub=value` in the nested dict of a Config."""
-    name, equals, text = override.partition("=")
-    if not equals:
-        raise ValueError(f"{override!r}: expected field=value or field.sub=value")
-    kind, *path = Config, *name.split(".")
-    for depth, field in enumerate(path):
-        _require_field(kind, field, override)
-        wanted = typing.get_type_hints(kind)[field]
-        if depth == len(path) - 1:
-            values[field] = _parse(text, wanted, override)
-            return
-        kind, values = _dataclass_in(wanted), values[field]
-        if not isinstance(values, dict):
-            raise ValueError(f"{override}: {field} is {values!r} and has no fields")
-
-
-def _require_field(kind, name, where):
-    names = [field.name for field in dataclasses.fields(kind)]
-    if name not in names:
-        close = difflib.get_close_matches(name, names, 1, cutoff=0)[0]
-        raise ValueError(
-            f"{where}: {kind.__name__} has no field {name!r}; the closest is {close!r}"
-        )
-
-
-def _parse(text, wanted, override):
-    if wanted is str:
-        return text
-    try:
-        value = ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        value = text  # A string without quotes, for fields that may be None.
-    if _fits(value, wanted):
-        return _convert(value, wanted)
-    raise ValueError(
-        f"{override}: {text!r} is not of type {getattr(wanted, '__name__', wanted)}"
-    )
-
-
-def _fits(value, wanted):
-    origin = typing.get_origin(wanted)
-    if origin in (types.UnionType, typing.Union):
-        return any(_fits(value, option) for option in typing.get_args(wanted))
-    if origin is tuple:
-        inner = typing.get_args(wanted)[0]
-        return isinstance(value, tuple | list) and all(_fits(v, inner) for v in value)
-    if wanted in (int, float) and isinstance(value, bool):
-        return False
-    if wanted is float:
-        return isinstance(value, int | float)
-    return isinstance(value, wanted)
-
-
-def _convert(value, wanted):
-    if typing.get_origin(wanted) is tuple:
-        inner = typing.get_args(wanted)[0]
-        return tuple(_convert(item, inner) for item in value)
-    return float(value) if wanted is float else value
-
-
-def _dataclass_in(wanted):
-    for option in (wanted, *typing.get_args(wanted)):
-        if dataclasses.is_dataclass(option):
-            return option
-    return None
+def _within(name, value):
+    if not 0 <= value < 1:
+        raise ValueError(f"{name} is {value}; it must lie in [0, 1)")

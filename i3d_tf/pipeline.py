@@ -25,6 +25,7 @@ def train_batches(
     seed,
     epoch,
     skip=0,
+    replicas=(0, 1, 1),
     worker=(0, 1),
     deterministic=True,
     as_codes=False,
@@ -35,11 +36,14 @@ def train_batches(
       builder: a built data set, of `i3d_tf.datasets.open_dataset`.
       data: `config.Data`.
       streams: the `Stream`s wanted.
-      batch_size: of all replicas together; what does not fill a batch is left out,
-        others in each epoch. Of several workers, each makes batches of this size.
+      batch_size: of a replica at a time; what does not fill a batch for all of them is
+        left out, others in each epoch.
       seed, epoch: decide order and Views, and nothing else does.
-      skip: batches at the beginning to pass over, undecoded (resume).
-      worker: (index, count): of several workers this one, see `read_examples`.
+      skip: batches of every replica to pass over at the beginning, undecoded (resume).
+      replicas: (first, count, all): of `all` replicas, whose batches follow each other
+        in the epoch's order, `count` from `first` on are fed by this host.
+      worker: (index, count): of several hosts that read files of their own this one,
+        see `read_examples`; `replicas` are then those of this host alone.
       deterministic: whether the order is decided by seed and epoch alone. If not, a
         clip that is ready does not wait for its turn; Views are the same.
       as_codes: to leave the clips uint8, a quarter of the bytes, for a step that begins
@@ -81,14 +85,24 @@ def train_batches(
         worker=worker,
         deterministic=deterministic,
         prepare=lambda example: _sampled(example, streams, view(example), data),
-    ).skip(skip * batch_size)
+    ).skip(skip * batch_size * replicas[-1])
     batches = (
-        examples.map(_decoder(builder, data, streams, relight), _PARALLEL)
+        _share(examples, batch_size, replicas)
+        .map(_decoder(builder, data, streams, relight), _PARALLEL)
         .map(lambda codes, labels, _: (codes, labels))
         .batch(batch_size, drop_remainder=True)
         .prefetch(_PREFETCHED)
     )
     return batches if as_codes else _normalised(batches, streams)
+
+
+def train_id(builder, data, seed, epoch, number, worker=(0, 1)):
+    """Id of the example that `train_batches` gives as number `number` of an epoch."""
+    order = read_examples(
+        builder, data.train_split, (), shuffle=(seed, epoch), worker=worker
+    )
+    (example,) = order.skip(number).take(1)
+    return example["id"].numpy().decode()
 
 
 def eval_batches(builder, data, streams, *, split, batch_size, worker=(0, 1)):
@@ -102,18 +116,7 @@ def eval_batches(builder, data, streams, *, split, batch_size, worker=(0, 1)):
       ids [B] strings); the last batch may be smaller.
     """
 
-    def view(example):
-        return clips.centre_view(
-            _shape(example, streams), num_frames=data.num_frames, size=data.size
-        )
-
-    examples = read_examples(
-        builder,
-        split,
-        streams,
-        worker=worker,
-        prepare=lambda example: _sampled(example, streams, view(example), data),
-    )
+    examples = _centred(builder, data, streams, split=split, worker=worker)
     batches = (
         examples.map(_decoder(builder, data, streams), _PARALLEL)
         .batch(batch_size)
@@ -139,6 +142,66 @@ def standing_still(batches, streams):
         return still, labels, ids
 
     return batches.map(stop, _NORMALISED)
+
+
+def _centred(builder, data, streams, *, split, worker=(0, 1)):
+    """The split's examples in a fixed order, of each the frames of its centre View."""
+
+    def view(example):
+        return clips.centre_view(
+            _shape(example, streams), num_frames=data.num_frames, size=data.size
+        )
+
+    return read_examples(
+        builder,
+        split,
+        streams,
+        worker=worker,
+        prepare=lambda example: _sampled(example, streams, view(example), data),
+    )
+
+
+def eval_rounds(builder, data, streams, *, split, batch_size, replicas=(0, 1, 1)):
+    """`eval_batches` of one size for replicas that compute together.
+
+    Returns:
+      (dataset of ({stream name: codes [B, T, size, size, C] uint8}, labels
+      [B, num_classes]), how many batches each replica gets). What the last ones lack is
+      filled with clips of zeros and labels without a one. `batch_size` and `replicas`
+      are those of `train_batches`.
+    """
+    examples = _centred(builder, data, streams, split=split)
+    clips_and_labels = (
+        _share(examples, batch_size, replicas)
+        .map(_decoder(builder, data, streams), _PARALLEL)
+        .map(lambda codes, labels, _: (codes, labels))
+    )
+    nothing = tf.nest.map_structure(
+        lambda spec: tf.zeros(spec.shape, spec.dtype), clips_and_labels.element_spec
+    )
+    videos = builder.info.splits[split].num_examples
+    rounds = -(-videos // (batch_size * replicas[-1]))
+    batches = (
+        clips_and_labels.concatenate(tf.data.Dataset.from_tensors(nothing).repeat())
+        .batch(batch_size, drop_remainder=True)
+        .take(rounds * replicas[1])
+        .prefetch(_PREFETCHED)
+    )
+    return batches, rounds
+
+
+def _share(examples, batch_size, replicas):
+    """Of examples in rounds of a batch for each replica, those of some replicas."""
+    first, count, everyone = replicas
+    if count == everyone:
+        return examples
+    inside = tf.constant([first * batch_size, (first + count) * batch_size], tf.int64)
+
+    def is_ours(number, _):
+        place = number % (everyone * batch_size)
+        return inside[0] <= place and place < inside[1]
+
+    return examples.enumerate().filter(is_ours).map(lambda _, example: example)
 
 
 def check_fits(builder, data):
@@ -185,17 +248,23 @@ def _decoder(builder, data, streams, change=lambda codes, stream, example: codes
     """
     num_classes = builder.info.features["label"].num_classes
 
+    def clip(example, stream):
+        codes = clips.make_codes(
+            example[stream.name],
+            stream,
+            example["view"],
+            height=example["height"],
+            size=data.size,
+        )
+        # Known before any clip is: TPUs compile for it.
+        shape = [data.num_frames, data.size, data.size, stream.channels]
+        return tf.ensure_shape(codes, shape)
+
     def decode(example):
-        codes = {}
-        for stream in streams:
-            clip = clips.make_codes(
-                example[stream.name],
-                stream,
-                example["view"],
-                height=example["height"],
-                size=data.size,
-            )
-            codes[stream.name] = change(clip, stream, example)
+        codes = {
+            stream.name: change(clip(example, stream), stream, example)
+            for stream in streams
+        }
         return codes, tf.one_hot(example["label"], num_classes), example["id"]
 
     return decode

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from i3d_tf.checkpoints import load_workdir, load_workdirs, new_stream_state
-from i3d_tf.config import Config, Data, StreamTraining, to_dict
-from i3d_tf.training import Progress
+from i3d_tf.checkpoints import load_workdir, load_workdirs
+from i3d_tf.config import Config, Data, StreamTraining
+from i3d_tf.config_file import to_dict
+from i3d_tf.training.progress import Progress
+from i3d_tf.training.state import new_stream_state
 
 LABELS = ["jump", "Läufer", "跑"]
 STREAM = StreamTraining(

@@ -8,14 +8,8 @@ import re
 import pytest
 
 from experiments import configs as recipes
-from i3d_tf.config import (
-    Config,
-    Data,
-    StreamTraining,
-    from_dict,
-    load_config,
-    to_dict,
-)
+from i3d_tf.config import Config, Data, StreamTraining
+from i3d_tf.config_file import from_dict, load_config, to_dict
 from i3d_tf.streams import FLOW, RGB
 
 RECIPES = sorted(pathlib.Path(recipes.__path__[0]).glob("*.py"))

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from i3d_tf import FLOW, RGB, build_i3d, build_inception_v1, fast
+from i3d_tf import FLOW, RGB, build_i3d, build_inception_v1
 from i3d_tf.checkpoints import new_stream_state
 from i3d_tf.config import Config, Data, StreamTraining
-from i3d_tf.fast import for_inference, for_training
+from i3d_tf.fast import for_evaluation, for_inference, for_training, pooling
+from i3d_tf.fast.views import with_calls
 from i3d_tf.trunk import INCEPTION_V1, POOL
 
 OPTIONS = {"size": 64, "width": 1 / 4, "seed": 0}
@@ -64,6 +65,27 @@ def test_folded_network_keeps_its_weights_when_the_model_is_trained():
     np.testing.assert_array_equal(folded(clips(), training=False), before)
 
 
+@pytest.mark.parametrize(
+    "dtype, tolerance",
+    [("float32", 1e-5), ("mixed_bfloat16", 0.1), ("mixed_float16", 0.01)],
+)
+def test_evaluation_follows_the_model(dtype, tolerance):
+    model = build(size=32, dtype=dtype)
+    exact = build(size=32)
+    view = for_evaluation(model)
+    assert {id(v) for v in view.variables} == {id(v) for v in model.variables}
+    evaluate = tf.function(view)
+    for factor in (1.0, 1.2):
+        for layer in (*model.layers, *exact.layers):
+            if layer.name.endswith(("-conv_3d", "-batch_norm")):
+                for weight in layer.weights:
+                    weight.assign(weight * factor)
+        expected = exact(clips(size=32), training=False).numpy()
+        logits = evaluate(clips(size=32), training=False).numpy()
+        assert difference(logits, expected) < tolerance
+    assert evaluate.experimental_get_tracing_count() == 1
+
+
 def test_folded_kernels_have_the_type_of_the_computation():
     folded = for_inference(build(dtype="mixed_bfloat16"))
     kernel = folded.get_layer("Conv3d_2c_3x3-conv_3d").kernel
@@ -101,13 +123,13 @@ def in_float64(model):
 
     def elementary(layer, inputs, **options):
         if isinstance(layer, keras.layers.MaxPooling3D):
-            return fast._MaximumPooling(layer)(inputs)
+            return pooling.MaximumPooling(layer)(inputs)
         if isinstance(layer, keras.layers.AveragePooling3D):
             pairs = (inputs[:, :-1] + inputs[:, 1:]) / 2
             return keras.ops.mean(pairs, axis=(2, 3), keepdims=True)
         return layer(inputs, **options)
 
-    return exact, fast._with_calls(exact, elementary)
+    return exact, with_calls(exact, elementary)
 
 
 def test_gradients_agree_with_float64():
@@ -159,14 +181,14 @@ POOLS = [row for kind, *row in INCEPTION_V1 if kind == POOL]
 POOLS.append(["Mixed_3b-Branch_3-MaxPool3d_0a_3x3", (3, 3, 3), (1, 1, 1)])
 
 
-@pytest.mark.parametrize("pooling", [fast._AxisPooling, fast._MaximumPooling])
+@pytest.mark.parametrize("kind", [pooling.AxisPooling, pooling.MaximumPooling])
 @pytest.mark.parametrize("row", POOLS, ids=lambda row: row[0])
 @pytest.mark.parametrize("shape", [(16, 14, 14), (9, 7, 11), (1, 1, 2)])
-def test_pools_give_the_layers_maxima(pooling, row, shape):
+def test_pools_give_the_layers_maxima(kind, row, shape):
     name, window, strides = row
     layer = keras.layers.MaxPooling3D(window, strides, padding="same", name=name)
     x = np.random.default_rng(0).normal(size=[2, *shape, 3]).astype("float32")
-    np.testing.assert_array_equal(pooling(layer)(x), layer(x))
+    np.testing.assert_array_equal(kind(layer)(x), layer(x))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
@@ -192,7 +214,9 @@ def test_gradient_of_a_pool_of_a_pool_counts_no_value_twice(dtype):
 
 def test_maximum_pooling_counts_no_value_twice():
     x = tf.reshape(tf.constant([0.0, 0.0, 5.0, 0.0, 0.0]), [1, 5, 1, 1, 1])
-    pool = fast._MaximumPooling(keras.layers.MaxPooling3D((3, 1, 1), 1, padding="same"))
+    pool = pooling.MaximumPooling(
+        keras.layers.MaxPooling3D((3, 1, 1), 1, padding="same")
+    )
     with tf.GradientTape() as tape:
         tape.watch(x)
         y = pool(pool(x))[0, 2, 0, 0, 0]
@@ -218,6 +242,7 @@ import os
 os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
 import json, keras, tensorflow as tf
 from i3d_tf import fast
+from i3d_tf.fast import pooling
 import numpy as np
 x = np.zeros([1, 9, 32, 32, 1], np.float32)
 x[0, 4, 5, 6, 0] = 5
@@ -235,7 +260,7 @@ for network in (model, fast.for_training(model)):
             y = network(x)[0, 4, 5, 6, 0]
         return tape.gradient(y, x)
     totals.append(float(tf.reduce_sum(gradient())))
-print(json.dumps([fast._pool_gradient_counts_ties('float32'), *totals]))
+print(json.dumps([pooling._gradient_counts_ties('float32'), *totals]))
 """
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True

@@ -1,12 +1,13 @@
 """Speed and memory of the network: forward, training step, whole videos.
 
     python -m experiments.benchmarks.network --dtypes float32,mixed_bfloat16
+    python -m experiments.benchmarks.network --works 'forward, Keras;forward, folded'
 
 Beside the network as Keras's layers run it and as `i3d_tf.fast` does, a plain matrix
 product of the same dtype tells what the machine can do, and, where PyTorch is
 installed, the same network there. Each has a process of its own, so that peak memory
 is its own, and they take turns, so that what else the machine does falls on all.
-Prints tables and leaves network.json in --output.
+Prints tables and leaves <--name>.json in --output.
 """
 
 import datetime
@@ -31,6 +32,10 @@ _DTYPES = flags.DEFINE_list("dtypes", ["float32"], "float32, mixed_bfloat16.")
 _OUTPUT = flags.DEFINE_string(
     "output", "experiments/benchmarks/results", "Folder of the JSON file."
 )
+_NAME = flags.DEFINE_string("name", "network", "Of the JSON file, without .json.")
+_WORKS = flags.DEFINE_string(
+    "works", None, "Names of those to run, with semicolons between; None runs all."
+)
 _CHILD = flags.DEFINE_string("child", None, "Internal: the work of this process.")
 
 # What takes turns. PyTorch's tensors have the channels last, as TensorFlow's, but for
@@ -39,6 +44,7 @@ _FORWARD = ("matrix product", "forward, Keras", "forward, folded", "forward, PyT
 _TRAINING = (
     "training, Keras",
     "training, fast",
+    "training, recomputed",
     "training, PyTorch",
     "training, PyTorch NCDHW",
 )
@@ -52,7 +58,10 @@ def main():
     from flow.files import write_json
 
     has_torch = importlib.util.find_spec("torch") is not None
-    path = pathlib.Path(_OUTPUT.value) / "network.json"
+    chosen = _WORKS.value.split(";") if _WORKS.value else [*_FORWARD, *_TRAINING]
+    if unknown := set(chosen) - {*_FORWARD, *_TRAINING}:
+        raise ValueError(f"--works: there is no {', '.join(sorted(unknown))}")
+    path = pathlib.Path(_OUTPUT.value) / f"{_NAME.value}.json"
     result = {
         "date": datetime.date.today().isoformat(),
         "machine": machine.describe(),
@@ -75,10 +84,11 @@ def main():
 
     for dtype in _DTYPES.value:
         for names in (_FORWARD, _TRAINING):
+            names = [name for name in names if name in chosen]
             if not has_torch:
                 names = [name for name in names if "PyTorch" not in name]
             measure(names, dtype, _FRAMES.value, _ROUNDS.value)
-        if _WHOLE.value:
+        if _WHOLE.value and "forward, folded" in chosen:
             measure(["forward, folded"], dtype, _WHOLE.value, 1)
     print(f"{path}: the figures")
 
@@ -138,12 +148,9 @@ def _add_rates(run, runs):
     if run["name"] == "matrix product":
         return
     run["clips_s"] = round(_BATCH_SIZE.value / best, 3)
-    product = next(
-        other
-        for other in runs
-        if (other["name"], other["dtype"]) == ("matrix product", run["dtype"])
-    )
-    run["share_of_product"] = round(run["gflop_s"] / product["gflop_s"], 3)
+    for other in runs:
+        if (other["name"], other["dtype"]) == ("matrix product", run["dtype"]):
+            run["share_of_product"] = round(run["gflop_s"] / other["gflop_s"], 3)
 
 
 def _print_row(run):

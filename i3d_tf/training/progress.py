@@ -1,0 +1,151 @@
+"""Where a run stands: its checkpoints, its config.json, its history.json."""
+
+import json
+
+import numpy as np
+import tensorflow as tf
+
+from flow import files
+from i3d_tf import config_file
+from i3d_tf.checkpoints import restore_newest, saved_checkpoints
+from i3d_tf.training.updates import MADE, figure_names
+
+
+class Progress:
+    """Where a run stands, and what its checkpoints hold.
+
+    Attributes:
+      step: updates done, with those that were left out.
+      epoch: epochs done, with their evaluation.
+    """
+
+    def __init__(self, streams, folder, states):
+        self._folder = folder
+        self._streams = [stream.name for stream in streams]
+        self._names = figure_names(self._streams)
+        self._step = tf.Variable(0, dtype=tf.int64)
+        self._epoch = tf.Variable(0, dtype=tf.int64)
+        # Per figure its sum over the clips of the epoch under way, and how many these
+        # are; per stream the updates left out. In the checkpoint, so that a restart
+        # within an epoch changes no figure.
+        self._sums = tf.Variable(tf.zeros([len(self._names), 2], tf.float64))
+        self._skipped = tf.Variable(tf.zeros([len(self._streams)], tf.int64))
+        self._checkpoint = tf.train.Checkpoint(
+            step=self._step,
+            epoch=self._epoch,
+            sums=self._sums,
+            skipped=self._skipped,
+            **states,
+        )
+        self._manager = tf.train.CheckpointManager(
+            self._checkpoint, str(folder), max_to_keep=2
+        )
+        self.step = self.epoch = 0
+
+    def add(self, figures):
+        """Counts the updates of some `updates.Figures`."""
+        sums = {name: [0.0, 0.0] for name in self._names}
+        for name, values in figures.values.items():
+            used = np.ones(len(values), bool)
+            for stream, outcomes in figures.outcomes.items():
+                if name.startswith((stream, "fused")):
+                    used &= outcomes == MADE
+            sums[name] = [values[used].sum(dtype=np.float64), values[used].size]
+        self._sums.assign_add([sums[name] for name in self._names])
+        self._skipped.assign_add(
+            [
+                np.sum(figures.outcomes.get(stream, MADE) != MADE)
+                for stream in self._streams
+            ]
+        )
+        self.step += len(next(iter(figures.outcomes.values())))
+
+    def means(self):
+        """Mean loss and top-1 over the clips of the epoch so far."""
+        return {
+            name: total / clips
+            for name, (total, clips) in zip(
+                self._names, self._sums.numpy().tolist(), strict=True
+            )
+            if clips
+        }
+
+    def skipped(self):
+        """{stream name: updates of the epoch that were left out}."""
+        return dict(zip(self._streams, self._skipped.numpy().tolist(), strict=True))
+
+    def end_epoch(self):
+        self._sums.assign(tf.zeros_like(self._sums))
+        self._skipped.assign(tf.zeros_like(self._skipped))
+        self.epoch += 1
+
+    def save(self):
+        """Writes a checkpoint, then removes all but the last two."""
+        self._step.assign(self.step)
+        self._epoch.assign(self.epoch)
+        self._manager.save(checkpoint_number=self.step)
+
+    def restore(self):
+        """Goes to the newest whole checkpoint; returns whether there was one.
+
+        Raises ValueError if there are some, and none is whole.
+        """
+        if restore_newest(self._checkpoint, self._folder, "this run") is None:
+            return False
+        self.step, self.epoch = int(self._step.numpy()), int(self._epoch.numpy())
+        return True
+
+
+def keep_config(config, workdir, labels):
+    """Writes config.json, or checks that the workdir was begun with the same.
+
+    Without a checkpoint nothing was begun: a first start that failed, for want of
+    memory, say, can be repeated with other settings.
+    """
+    path = files.as_path(workdir / "config.json")
+    kept = {"config": _as_json(config), "labels": labels}
+    if saved_checkpoints(workdir / "checkpoints"):
+        if not path.is_file():
+            raise ValueError(
+                f"{workdir}: has checkpoints and no config.json, so it cannot be known "
+                "what they are of; choose another workdir"
+            )
+        before = json.loads(path.read_text("utf-8"))
+        if before["labels"] != labels:
+            raise ValueError(
+                f"{workdir}: was begun with {len(before['labels'])} classes, the data "
+                f"set has {len(labels)}, or other names; choose another workdir"
+            )
+        # Fields that there were not yet have their default.
+        begun_with = _as_json(config_file.from_dict(before["config"]))
+        if begun_with != kept["config"]:
+            raise ValueError(
+                f"{workdir}: was begun with another config: "
+                f"{_differences(begun_with, kept['config'])}; choose another workdir"
+            )
+    files.write_json(path, kept)
+
+
+def _as_json(config):
+    """The config as it is when it comes back from a file."""
+    return json.loads(json.dumps(config_file.to_dict(config)))
+
+
+def _differences(before, now, prefix=""):
+    """'field: before -> now' for all fields that differ."""
+    found = []
+    for key in now:
+        if isinstance(before.get(key), dict) and isinstance(now[key], dict):
+            found.append(_differences(before[key], now[key], f"{prefix}{key}."))
+        elif before.get(key) != now[key]:
+            found.append(f"{prefix}{key}: {before.get(key)} -> {now[key]}")
+    return ", ".join(text for text in found if text)
+
+
+def history_until(workdir, epoch):
+    """The entries of epochs that the checkpoint has behind it."""
+    path = files.as_path(workdir / "history.json")
+    if not path.is_file():
+        return []
+    history = json.loads(path.read_text("utf-8"))
+    return [entry for entry in history if entry["epoch"] <= epoch]
