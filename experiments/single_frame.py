@@ -7,8 +7,6 @@ above it was learnt from objects, places or light. Streams that were trained apa
 fused from several workdirs, as in evaluate. Nothing is written.
 """
 
-import dataclasses
-
 from absl import flags
 
 from experiments import command
@@ -22,33 +20,22 @@ _BATCH_SIZE = flags.DEFINE_integer("batch_size", 4, "Videos at a time.", lower_b
 
 
 def main():
-    from i3d_tf import evaluation, pipeline
-    from i3d_tf.checkpoints import load_workdirs
-    from i3d_tf.datasets import open_dataset
-    from i3d_tf.fast import for_inference
-    from i3d_tf.streams import STREAMS
+    from i3d_tf import evaluation, pipeline, protocols
+    from i3d_tf.evaluation import runs
 
-    config, labels, models = load_workdirs(_WORKDIR.value)
-    builder = open_dataset(_DATA_DIR.value, config.data.dataset)
-    names = builder.info.features["label"].names
-    if names != labels:
-        raise ValueError(
-            f"{_WORKDIR.value[0]}: was trained on {len(labels)} classes, "
-            f"{builder.info.full_name} has {len(names)}, or other names"
-        )
-    split = _SPLIT.value or config.data.test_split
-    pipeline.check_fits(builder, dataclasses.replace(config.data, test_split=split))
-    streams = [stream for stream in STREAMS if stream.name in models]
-    moving = pipeline.eval_batches(
-        builder, config.data, streams, split=split, batch_size=_BATCH_SIZE.value
+    scores, class_names, about = runs.evaluate_runs(
+        _WORKDIR.value,
+        _DATA_DIR.value,
+        protocols.center,
+        split=_SPLIT.value,
+        batch_size=_BATCH_SIZE.value,
+        shown=pipeline.standing_still,
     )
-    networks = {name: for_inference(model) for name, model in models.items()}
-    scores = evaluation.score(networks, pipeline.standing_still(moving, streams))
     for name, values in evaluation.accuracies(scores).items():
         print(f"{name:6} top-1 {values['top1']:6.1%}")
     print(
-        f"of {split}: {len(scores.ids)} videos, each its middle frame repeated; "
-        f"chance is {1 / len(labels):.1%}"
+        f"of {about['split']}: {len(scores.ids)} videos, each its middle frame "
+        f"repeated; chance is {1 / len(class_names):.1%}"
     )
 
 

@@ -7,7 +7,7 @@ decoded, batched, and normalised last.
 import tensorflow as tf
 
 from flow.pool import default_workers
-from i3d_tf import augmentation, clips
+from i3d_tf import augmentation, clips, protocols
 from i3d_tf.reading import read_examples
 
 # Clips decoded at a time, batches normalised at a time, batches made ahead.
@@ -105,18 +105,32 @@ def train_id(builder, data, seed, epoch, number, worker=(0, 1)):
     return example["id"].numpy().decode()
 
 
-def eval_batches(builder, data, streams, *, split, batch_size, worker=(0, 1)):
-    """Every video of a split once, in a fixed order, its centre View.
+def eval_batches(
+    builder, data, streams, *, split, batch_size, protocol=None, worker=(0, 1)
+):
+    """Every video of a split once, in a fixed order, in the Views of a protocol.
 
     Args:
+      batch_size: Views of a batch; of a protocol whose clips differ in length it can
+        only be 1.
+      protocol: `protocols.Protocol`; None is the centre of `data.num_frames`.
       worker: (index, count), see `read_examples`.
 
     Returns:
       Dataset of ({stream name: [B, T, size, size, C]}, labels [B, num_classes],
-      ids [B] strings); the last batch may be smaller.
-    """
+      ids [B] strings); the last batch may be smaller. All Views of a video follow
+      each other, as `protocols.all_views` orders them.
 
-    examples = _centred(builder, data, streams, split=split, worker=worker)
+    Raises:
+      ValueError: several clips of different lengths in a batch.
+    """
+    protocol = protocol or protocols.center(data.num_frames)
+    if protocol.num_frames is None and batch_size != 1:
+        raise ValueError(
+            f"batch_size is {batch_size}; whole videos differ in length and do not fit "
+            "into one batch, so it must be 1"
+        )
+    examples = _in_views(builder, data, streams, protocol, split=split, worker=worker)
     batches = (
         examples.map(_decoder(builder, data, streams), _PARALLEL)
         .batch(batch_size)
@@ -144,25 +158,37 @@ def standing_still(batches, streams):
     return batches.map(stop, _NORMALISED)
 
 
-def _centred(builder, data, streams, *, split, worker=(0, 1)):
-    """The split's examples in a fixed order, of each the frames of its centre View."""
+def _in_views(builder, data, streams, protocol, *, split, worker=(0, 1)):
+    """The split's examples in a fixed order, one for each View, with its frames."""
 
-    def view(example):
-        return clips.centre_view(
-            _shape(example, streams), num_frames=data.num_frames, size=data.size
-        )
+    def sampled(example):
+        """Of the frames those of the clips, `[clips, T]`: crops share them."""
+        frames, *_ = shape = _shape(example, streams)
+        length = protocols.clip_length(protocol, frames)
+        starts = protocols.clip_starts(protocol, frames)
+        indices = (starts[:, None] + tf.range(length)) % frames
+        of_clips = {
+            stream.name: tf.gather(example[stream.name], indices) for stream in streams
+        }
+        views = protocols.all_views(protocol, shape, data.size)
+        return {**example, **of_clips, "views": views}
 
-    return read_examples(
-        builder,
-        split,
-        streams,
-        worker=worker,
-        prepare=lambda example: _sampled(example, streams, view(example), data),
+    def each_view(example):
+        def one(index, view):
+            frames = {stream.name: example[stream.name][index] for stream in streams}
+            return {**example, **frames, "view": view}
+
+        return tf.data.Dataset.from_tensor_slices(example.pop("views")).map(one)
+
+    examples = read_examples(builder, split, streams, worker=worker, prepare=sampled)
+    views = examples.cardinality().numpy() * protocol.num_views
+    return examples.flat_map(each_view).apply(
+        tf.data.experimental.assert_cardinality(views)
     )
 
 
 def eval_rounds(builder, data, streams, *, split, batch_size, replicas=(0, 1, 1)):
-    """`eval_batches` of one size for replicas that compute together.
+    """`eval_batches` of centre Views, of one size for replicas that compute together.
 
     Returns:
       (dataset of ({stream name: codes [B, T, size, size, C] uint8}, labels
@@ -170,7 +196,8 @@ def eval_rounds(builder, data, streams, *, split, batch_size, replicas=(0, 1, 1)
       filled with clips of zeros and labels without a one. `batch_size` and `replicas`
       are those of `train_batches`.
     """
-    examples = _centred(builder, data, streams, split=split)
+    centre = protocols.center(data.num_frames)
+    examples = _in_views(builder, data, streams, centre, split=split)
     clips_and_labels = (
         _share(examples, batch_size, replicas)
         .map(_decoder(builder, data, streams), _PARALLEL)
@@ -256,8 +283,9 @@ def _decoder(builder, data, streams, change=lambda codes, stream, example: codes
             height=example["height"],
             size=data.size,
         )
-        # Known before any clip is: TPUs compile for it.
-        shape = [data.num_frames, data.size, data.size, stream.channels]
+        # Known before any clip is, but for whole videos: TPUs compile for it.
+        frames = example[stream.name].shape[0]
+        shape = [frames, data.size, data.size, stream.channels]
         return tf.ensure_shape(codes, shape)
 
     def decode(example):

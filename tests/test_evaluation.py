@@ -5,7 +5,9 @@ import pytest
 import tensorflow as tf
 
 from i3d_tf import evaluation
-from i3d_tf.evaluation import Scores
+from i3d_tf.evaluation import Fusion, Scores
+from i3d_tf.evaluation.metrics import softmax
+from i3d_tf.evaluation.scores import parse_weights, predictions
 
 LOGITS = np.array(
     [
@@ -129,3 +131,122 @@ def test_videos_without_a_label_are_refused():
     batches = _batches(5, batch_size=2).map(unlabel)
     with pytest.raises(ValueError, match="^v3: has no label; the accuracy of a split"):
         evaluation.score({"rgb": _network(1.0, [])}, batches)
+
+
+def test_views_of_a_video_are_averaged_across_batches():
+    # Videos of three Views each, in batches of two.
+    def thirds(inputs, labels, ids):
+        number = tf.strings.to_number(tf.strings.substr(ids, 1, 1), tf.int32)
+        return inputs, tf.one_hot(number // 3, 3), tf.strings.as_string(number // 3)
+
+    batches = _batches(9, batch_size=2).map(thirds)
+    models = {"rgb": _network(0.01, []), "flow": _network(-0.02, [])}
+    scores = evaluation.score(models, batches, views=3)
+    assert scores.ids == ["0", "1", "2"]
+    np.testing.assert_array_equal(scores.labels, [0, 1, 2])
+    views = 0.27 * np.arange(9)[:, None] * [1, 2, 3]
+    mean = views.reshape(3, 3, 3).mean(1)
+    np.testing.assert_allclose(scores.logits["rgb"], mean, rtol=1e-6)
+    np.testing.assert_allclose(scores.logits["flow"], 4 / 3 * mean, rtol=1e-6)
+    powers = np.exp(views)
+    shares = (powers / powers.sum(1, keepdims=True)).reshape(3, 3, 3).mean(1)
+    np.testing.assert_allclose(scores.probabilities["rgb"], shares, rtol=1e-6)
+    assert scores.logits["rgb"].dtype == np.float32
+
+
+def test_one_view_has_no_other_probabilities_than_its_softmax():
+    scores = evaluation.score({"rgb": _network(0.01, [])}, _batches(3, batch_size=2))
+    assert scores.probabilities is None
+    values, probabilities = predictions(scores, Fusion("probabilities"))["rgb"]
+    np.testing.assert_array_equal(probabilities, softmax(scores.logits["rgb"]))
+    assert values is probabilities
+
+
+def test_networks_are_traced_once():
+    traced = []
+
+    def network(clip, training):
+        traced.append(clip.shape)
+        return tf.reduce_sum(clip, [1, 2, 3])
+
+    # Whole videos of many lengths, and then a last batch that is smaller.
+    def example(k):
+        clip = tf.ones([9 + k, 1, 1, 3])
+        return {"rgb": clip}, tf.one_hot(0, 3), tf.strings.format("v{}", k)
+
+    whole = tf.data.Dataset.range(5).map(example).batch(1)
+    evaluation.score({"rgb": network}, whole)
+    evaluation.score({"rgb": network}, _batches(5, batch_size=2))
+    assert [shape.as_list() for shape in traced] == [
+        [None, None, 1, 1, 3],
+        [None, 9, 1, 1, 3],
+    ]
+
+
+def test_weighted_fusion():
+    rgb, flow = np.array([[1.0, 5.0]]), np.array([[4.0, -4.0]])
+    np.testing.assert_array_equal(evaluation.fuse([rgb, flow], [1, 2]), [[3, -1]])
+    # By name, and not by the order in which they are given.
+    both = evaluation.with_fused({"rgb": rgb, "flow": flow}, {"flow": 2.0, "rgb": 1.0})
+    np.testing.assert_array_equal(both["fused"], [[3, -1]])
+    alone = evaluation.with_fused({"rgb": rgb}, {"rgb": 3.0})
+    assert list(alone) == ["rgb"] and alone["rgb"] is rgb
+
+
+@pytest.mark.parametrize("weights", [{"rgb": 1.0}, {"rgb": 1.0, "depth": 1.0}, {}])
+def test_weights_of_other_streams_are_refused(weights):
+    with pytest.raises(ValueError, match="the streams are rgb, flow; give each"):
+        evaluation.with_fused({"rgb": LOGITS, "flow": LOGITS}, weights)
+
+
+def test_fusions_differ_where_one_stream_is_surer():
+    # The mean of logits follows flow's large ones, that of probabilities does not:
+    # two thirds and one third of rgb, and of flow nearly all for the first.
+    logits = {
+        "rgb": np.log([[1.0, 8.0, 1.0]]).astype(np.float32),
+        "flow": np.array([[30.0, 0.0, 29.9]], np.float32),
+    }
+    scores = Scores(["a"], np.array([0]), logits)
+    values, probabilities = predictions(scores, Fusion())["fused"]
+    mean = (logits["rgb"] + logits["flow"]) / 2
+    np.testing.assert_array_equal(values, mean)
+    np.testing.assert_allclose(probabilities, softmax(mean))
+    values, probabilities = predictions(scores, Fusion("probabilities"))["fused"]
+    near = 1 / (1 + np.exp(-0.1))
+    expected = [[(0.1 + near) / 2, 0.4, (0.1 + 1 - near) / 2]]
+    np.testing.assert_allclose(values, expected, rtol=1e-5)
+    assert probabilities is values
+    weighted = Fusion("probabilities", {"rgb": 3.0, "flow": 1.0})
+    values, _ = predictions(scores, weighted)["fused"]
+    np.testing.assert_allclose(values[0, 1], 0.6, rtol=1e-5)
+
+
+def test_probabilities_over_views_are_those_that_are_fused():
+    of_views = {"rgb": np.array([[0.25, 0.75]]), "flow": np.array([[0.75, 0.25]])}
+    logits = {name: np.zeros([1, 2], np.float32) for name in of_views}
+    scores = Scores(["a"], np.array([0]), logits, of_views)
+    found = predictions(scores, Fusion("probabilities", {"rgb": 3.0, "flow": 1.0}))
+    np.testing.assert_array_equal(found["rgb"][0], of_views["rgb"])
+    np.testing.assert_array_equal(found["fused"][0], [[0.375, 0.625]])
+
+
+def test_weights_are_named():
+    assert parse_weights(["rgb=1", "flow=1.5"]) == {"rgb": 1.0, "flow": 1.5}
+    assert parse_weights([]) is None
+
+
+@pytest.mark.parametrize(
+    ("texts", "wrong"),
+    [
+        (["rgb"], "'rgb'"),
+        (["rgb=x"], "'rgb=x'"),
+        (["rgb=-1"], "'rgb=-1'"),
+        (["rgb=nan"], "'rgb=nan'"),
+        (["rgb=inf"], "'rgb=inf'"),
+        (["rgb=1", "rgb=2"], "'rgb=2'"),
+        (["rgb=0", "flow=0"], "all are 0"),
+    ],
+)
+def test_weights_that_cannot_be_used_are_refused(texts, wrong):
+    with pytest.raises(ValueError, match=f"^weights {','.join(texts)}: {wrong}"):
+        parse_weights(texts)

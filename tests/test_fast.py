@@ -10,10 +10,10 @@ import pytest
 import tensorflow as tf
 
 from i3d_tf import FLOW, RGB, build_i3d, build_inception_v1
-from i3d_tf.checkpoints import new_stream_state
 from i3d_tf.config import Config, Data, StreamTraining
 from i3d_tf.fast import for_evaluation, for_inference, for_training, pooling
 from i3d_tf.fast.views import with_calls
+from i3d_tf.training.state import new_stream_state
 from i3d_tf.trunk import INCEPTION_V1, POOL
 
 OPTIONS = {"size": 64, "width": 1 / 4, "seed": 0}

@@ -47,7 +47,8 @@ def test_a_clip_has_its_mask_wherever_it_stands():
 def test_mask_is_that_of_philox_and_the_seed():
     key, counter = SEEDS[1]
     generator = tf.random.Generator.from_state([0, counter, key], alg="philox")
-    numbers = generator.uniform([9 * 32 * 32 * 4]).numpy().reshape(SHAPE)
+    integers = generator.uniform_full_int([9 * 32 * 32 * 4], tf.int32).numpy()
+    numbers = integers.reshape(SHAPE) / 2**32 + 0.5
     expected = np.where(numbers >= 0.25, np.float32(1 / 0.75), 0)
     np.testing.assert_array_equal(dropped(view(0.25), SEEDS)[1], expected)
 

@@ -75,7 +75,7 @@ def test_without_synchronisation_they_are_not(strategy):
     model = network(end)
     expected = training_pass(model, for_training(model), clips(4))
     off = differences(mirrored_pass(strategy, end), expected)
-    assert min(off.values()) > 1e-3, off
+    assert min(off.values()) > 1e-4 and off["outputs"] > 0.01, off
 
 
 @pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16", "mixed_float16"])

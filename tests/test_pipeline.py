@@ -206,6 +206,87 @@ def test_workers_share_the_clips_of_one(sharded, count):
     assert max(map(len, parts)) - min(map(len, parts)) <= 1
 
 
+@pytest.mark.parametrize("hosts", [1, 2, 4])
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_hosts_decode_the_batches_of_one(sharded, hosts, replicas):
+    """In each round of batches, host by host, the clips of one host's order."""
+    everyone = hosts * replicas
+    whole = clips_of(sharded)
+    rounds = len(whole) // everyone
+    parts = [
+        clips_of(sharded, replicas=(host * replicas, replicas, everyone))
+        for host in range(hosts)
+    ]
+    together = [
+        clip
+        for number in range(rounds)
+        for part in parts
+        for clip in part[number * replicas : (number + 1) * replicas]
+    ]
+    assert together == whole[: rounds * everyone]
+    # After a restart too.
+    last = clips_of(sharded, replicas=(0, replicas, everyone), skip=rounds - 1)
+    assert last[:replicas] == whole[(rounds - 1) * everyone :][:replicas]
+
+
+def test_clips_are_the_same_for_any_number_of_threads(sharded, monkeypatch):
+    whole = clips_of(sharded)
+    for threads in (1, 2, 8):
+        monkeypatch.setattr(pipeline, "_PARALLEL", threads)
+        monkeypatch.setattr(reading, "_PARALLEL", threads)
+        assert clips_of(sharded) == whole
+
+
+def test_rounds_of_an_evaluation_are_filled(builder):
+    """Three videos for two hosts of a replica each: the last batch has none of them."""
+    data, found = tiny.config().data, []
+    for host in range(2):
+        batches, rounds = pipeline.eval_rounds(
+            builder,
+            data,
+            (RGB,),
+            split="test",
+            batch_size=1,
+            replicas=(host, 1, 2),
+        )
+        assert rounds == 2
+        found.append([(codes["rgb"].numpy(), one.numpy()) for codes, one in batches])
+        assert len(found[-1]) == rounds
+        (inputs, labels) = batches.element_spec
+        # What a TPU compiles for.
+        assert inputs["rgb"].shape == [1, 9, 32, 32, 3] and labels.shape == [1, 3]
+    (first, third), (second, filling) = found
+    whole = pipeline.eval_batches(builder, data, (RGB,), split="test", batch_size=3)
+    ((clips, labels, _),) = whole
+    for number, (codes, one_hot) in enumerate((first, second, third)):
+        np.testing.assert_array_equal(one_hot[0], labels[number])
+        np.testing.assert_allclose(
+            codes[0] / 127.5 - 1, clips["rgb"][number], atol=1e-6
+        )
+    assert not filling[0].any() and not filling[1].any()
+
+
+def test_shapes_of_training_batches_are_known(builder):
+    """What a TPU compiles for."""
+    batches = pipeline.train_batches(
+        builder, tiny.config().data, (RGB, FLOW), batch_size=2, seed=0, epoch=0
+    )
+    inputs, labels = batches.element_spec
+    assert inputs["rgb"].shape == [2, 9, 32, 32, 3]
+    assert inputs["flow"].shape == [2, 9, 32, 32, 2]
+    assert labels.shape == [2, 3]
+
+
+def test_an_example_is_found_by_its_place(sharded):
+    data = tiny.config().data
+    order = pipeline.read_examples(sharded, "train", (), shuffle=(5, 2))
+    ids = [example["id"].numpy().decode() for example in order]
+    assert [pipeline.train_id(sharded, data, 5, 2, n) for n in (0, 7)] == [
+        ids[0],
+        ids[7],
+    ]
+
+
 def test_workers_share_the_videos_of_an_evaluation(builder):
     data = tiny.config().data
     ids = [

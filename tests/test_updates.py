@@ -12,13 +12,8 @@ from i3d_tf import FLOW, clips, training
 from i3d_tf.config import StreamTraining
 from i3d_tf.training.state import averaged_weights, new_stream_state
 from i3d_tf.training.strategies import distribute
-from i3d_tf.training.updates import (
-    MADE,
-    NOT_FINITE,
-    SCALED_DOWN,
-    make_updates,
-    passes_of,
-)
+from i3d_tf.training.stream_update import MADE, NOT_FINITE, SCALED_DOWN
+from i3d_tf.training.updates import make_updates, passes_of
 
 # Two replicas without a second device; possible only before TensorFlow's first use.
 tf.config.set_logical_device_configuration(
@@ -57,7 +52,7 @@ strategy_of = functools.cache(training.make_strategy)
 class Training:
     """A stream's state, and updates of it from batches."""
 
-    def __init__(self, config, strategy="one"):
+    def __init__(self, config, strategy="one", **options):
         self.config = config
         self.strategy = strategy_of(strategy)
         with self.strategy.scope():
@@ -66,7 +61,7 @@ class Training:
                 for stream in config.streams
             }
         (self.state, *_) = self.states.values()
-        self.updates = make_updates(self.strategy, config, self.states)
+        self.updates = make_updates(self.strategy, config, self.states, **options)
         self.step = 0
 
     def run(self, batches, at_once=1):
@@ -268,13 +263,35 @@ def test_passes_are_groups_of_batch_norm_and_their_statistics_are_averaged():
 
 
 def test_synchronised_batch_norm_makes_replicas_one_batch():
-    stream = dataclasses.replace(PLAIN, dropout=0.5)
+    """To 1e-5 where weights move by 1e-2: sums are added in another order."""
+    stream = dataclasses.replace(PLAIN, dropout=0.5, learning_rates=(0.01,))
     config = tiny.config(rgb=None, flow=stream, synchronised_batch_norm=True)
-    batches = random_batches(config, 2)
     one, two = Training(config), Training(config, "mirrored")
-    one.run(batches, at_once=2)
-    two.run(batches, at_once=2)
-    assert_close(two.weights(), one.weights(), 1e-5)
+    before, batches = one.weights(), random_batches(config)
+    one.run(batches)
+    two.run(batches)
+    got, wanted = two.weights(), one.weights()
+    for path, weight in wanted.items():
+        np.testing.assert_allclose(got[path], weight, atol=1e-5, err_msg=path)
+    assert max(np.abs(wanted[path] - value).max() for path, value in before.items()) > (
+        1e-2
+    )
+
+
+@pytest.mark.slow
+def test_xla_compiles_an_update():
+    """What a TPU needs: every shape known, no operation that XLA lacks."""
+    stream = dataclasses.replace(PLAIN, dropout=0.5, clip_norm=1.0, ema_decay=0.9)
+    config = tiny.config(rgb=None, flow=stream, clips_at_once=2)
+    plain, compiled = Training(config), Training(config, compiled=True)
+    before, batches = plain.weights(), random_batches(config)
+    (figures,) = plain.run(batches)
+    (same,) = compiled.run(batches)
+    assert same.outcomes["flow"].tolist() == [MADE]
+    np.testing.assert_allclose(
+        same.values["flow_loss"], figures.values["flow_loss"], rtol=1e-3
+    )
+    assert_moved(before, compiled.weights(), plain.weights(), 0.05)
 
 
 @pytest.mark.slow

@@ -1,6 +1,5 @@
 """What the network's benchmark times, each ready to be run again and again."""
 
-import functools
 import time
 from typing import Any, NamedTuple
 
@@ -62,11 +61,11 @@ def _tensorflow(kind, how, dtype, clips):
 
     import keras
     import tensorflow as tf
-    from i3d_tf.updates import make_step
 
-    from i3d_tf.checkpoints import StreamState
     from i3d_tf.config import Config, Data, StreamTraining
     from i3d_tf.fast import for_inference, for_training
+    from i3d_tf.training.state import new_stream_state
+    from i3d_tf.training.updates import make_updates
 
     model = build_i3d(RGB, CLASSES, dtype=dtype, dropout=0.5, seed=0)
     version = f"tensorflow {tf.__version__}, keras {keras.__version__}"
@@ -75,24 +74,20 @@ def _tensorflow(kind, how, dtype, clips):
         network = for_inference(model) if how == "folded" else model
         forward = tf.function(lambda: network(clips, training=False))
         return lambda: forward().numpy(), version
-    optimizer = keras.optimizers.SGD(1e-3, momentum=0.9)
-    optimizer.build(model.trainable_variables)
-    states = {"rgb": StreamState(model=model, optimizer=optimizer)}
     config = Config(
         data=Data("none"),
-        rgb=StreamTraining(steps=1, learning_rates=(1e-3,)),
+        rgb=StreamTraining(steps=1, learning_rates=(1e-3,), dropout=0.5),
         flow=None,
         batch_size=len(clips),
         dtype=dtype,
+        recompute=how == "recomputed",
     )
-    views = {
-        "Keras": lambda model: model,
-        "fast": for_training,
-        "recomputed": functools.partial(for_training, recompute=True),
-    }
-    step = make_step(tf.distribute.get_strategy(), config, states, views[how])
+    view = (lambda model, **_: model) if how == "Keras" else for_training
+    states = {"rgb": new_stream_state(RGB, config, CLASSES)}
+    update = make_updates(tf.distribute.get_strategy(), config, states, view)
     batch = {"rgb": clips}, tf.one_hot(tf.zeros([len(clips)], tf.int32), CLASSES)
-    return lambda: step(batch, ("rgb",)), version
+    batches = iter(tf.data.Dataset.from_tensors(batch).repeat())
+    return lambda: update(batches, 0, 1, ("rgb",)), version
 
 
 def _torch(kind, how, dtype, clips):

@@ -64,17 +64,19 @@ class SeededDropout(keras.layers.Layer):
 
 
 def _numbers(size, seed):
-    """`[size]` float32 in [0, 1), of a seed `[2]`: on every device the same.
+    """`[size]` float32 in [0, 1], of a seed `[2]`: on every device the same.
 
-    Philox is what CPUs, GPUs, TPUs and XLA all have. The seed is its key and a part
-    of its counter: `stateless_uniform` derives these by a function that is another one
-    in XLA. In one dimension: of more, XLA takes the numbers in another order.
+    Philox is what CPUs, GPUs, TPUs and XLA all have. XLA differs in the rest, which is
+    therefore done here: the seed is key and part of the counter, `stateless_uniform`
+    would hash it; floats are made of integers, XLA takes other bits of them than
+    TensorFlow; and there is one dimension, of more XLA has another order.
     """
     key, counter = tf.unstack(tf.bitcast(tf.cast(seed, tf.int64), tf.uint64))
-    return tf.raw_ops.StatelessRandomUniformV2(
+    integers = tf.raw_ops.StatelessRandomUniformFullIntV2(
         shape=[size],
         key=[key],
         counter=[tf.zeros_like(counter), counter],
         alg=tf.random.Algorithm.PHILOX.value,
-        dtype=tf.float32,
+        dtype=tf.int32,
     )
+    return tf.cast(integers, tf.float32) * 2**-32 + 0.5

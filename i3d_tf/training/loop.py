@@ -6,13 +6,20 @@ and checkpoint after each.
 
 import math
 
-import numpy as np
+import tensorflow as tf
 import tqdm
 
 from flow import files
 from i3d_tf import pipeline
 from i3d_tf.datasets import open_dataset
 from i3d_tf.pictures import training_curves
+from i3d_tf.training.epochs import (
+    active_streams,
+    make_batches,
+    next_look,
+    refuse_not_finite,
+    steps_per_epoch,
+)
 from i3d_tf.training.evaluating import make_evaluation
 from i3d_tf.training.events import Events
 from i3d_tf.training.preemption import Preempted, sigterm_noticed
@@ -20,10 +27,7 @@ from i3d_tf.training.progress import Progress, history_until, keep_config
 from i3d_tf.training.schedules import learning_rate
 from i3d_tf.training.state import new_stream_state
 from i3d_tf.training.strategies import Replicas, distribute, make_strategy
-from i3d_tf.training.updates import NOT_FINITE, make_updates, passes_of
-
-# How many examples a message names.
-_NAMED = 8
+from i3d_tf.training.updates import make_updates
 
 
 def train(config, workdir, data_dir, strategy=None):
@@ -51,7 +55,7 @@ def train(config, workdir, data_dir, strategy=None):
     workdir = files.as_path(workdir)
     builder = open_dataset(data_dir, config.data.dataset)
     pipeline.check_fits(builder, config.data)
-    steps_per_epoch = _steps_per_epoch(builder, config, replicas)
+    epoch_steps = steps_per_epoch(builder, config, replicas)
     labels = builder.info.features["label"].names
 
     with strategy.scope():
@@ -64,10 +68,11 @@ def train(config, workdir, data_dir, strategy=None):
     progress = Progress(config.streams, workdir / "checkpoints", states)
     if progress.restore() and replicas.is_chief:
         print(f"{workdir}: continues after step {progress.step}", flush=True)
+    _require_one_workdir(strategy, progress.step, workdir)
     history = history_until(workdir, progress.epoch)
     updates = make_updates(strategy, config, states)
     evaluate = make_evaluation(strategy, config, states)
-    epochs = math.ceil(config.steps / steps_per_epoch)
+    epochs = math.ceil(config.steps / epoch_steps)
 
     def save():
         if replicas.is_chief:
@@ -76,7 +81,9 @@ def train(config, workdir, data_dir, strategy=None):
     def end_if_stopped(stopped):
         if stopped:
             save()
-            raise Preempted(f"{workdir}: stopped by SIGTERM, saved at {progress.step}")
+            raise Preempted(
+                f"{workdir}: stopped by SIGTERM, saved at step {progress.step}"
+            )
 
     with (
         sigterm_noticed() as notice,
@@ -90,22 +97,22 @@ def train(config, workdir, data_dir, strategy=None):
     ):
         for epoch in range(progress.epoch, epochs):
             bar.set_description(f"epoch {epoch + 1}/{epochs}")
-            begin = epoch * steps_per_epoch
-            end = min(begin + steps_per_epoch, config.steps)
+            begin = epoch * epoch_steps
+            end = min(begin + epoch_steps, config.steps)
             if progress.step < end:
-                batches = _batches(
+                batches = make_batches(
                     builder, config, replicas, epoch, progress.step - begin
                 )
                 iterator = distribute(strategy, batches)
             while progress.step < end:
-                active = _active(config, progress.step)
-                count = _next_look(config, progress.step, end) - progress.step
+                active = active_streams(config, progress.step)
+                count = next_look(config, progress.step, end) - progress.step
                 with events.timed(count * config.batch_size):
                     figures = updates(
                         iterator, progress.step, count, active, notice.given
                     )
                 if config.not_finite == "stop":
-                    _refuse_not_finite(
+                    refuse_not_finite(
                         figures, builder, config, replicas, epoch, progress.step, begin
                     )
                 progress.add(figures)
@@ -142,49 +149,20 @@ def train(config, workdir, data_dir, strategy=None):
     return history
 
 
-def _steps_per_epoch(builder, config, replicas):
-    passes, clips = passes_of(config, replicas.total)
-    videos = builder.info.splits[config.data.train_split].num_examples
-    hosts = replicas.host[1] if config.own_files else 1
-    steps = videos // hosts // (passes * clips * replicas.total // hosts)
-    if not steps:
+def _require_one_workdir(strategy, step, workdir):
+    """Raises ValueError if hosts have found other checkpoints than this one."""
+
+    @tf.function(autograph=False)
+    def add_up():
+        context = tf.distribute.get_replica_context()
+        return context.all_reduce("SUM", tf.constant(step, tf.int64))
+
+    total = strategy.experimental_local_results(strategy.run(add_up))[0]
+    if int(total) != step * strategy.num_replicas_in_sync:
         raise ValueError(
-            f"{builder.info.full_name}: {videos} training videos do not fill a batch "
-            f"of {config.batch_size}"
+            f"{workdir}: this host finds step {step}, others another one; all hosts "
+            "must see the same workdir"
         )
-    return steps
-
-
-def _batches(builder, config, replicas, epoch, done):
-    """A function that makes this host's batches after `done` updates of an epoch."""
-    passes, clips = passes_of(config, replicas.total)
-    own_files = config.own_files
-    places = (0, replicas.count, replicas.count) if own_files else replicas
-    return lambda: pipeline.train_batches(
-        builder,
-        config.data,
-        config.streams,
-        batch_size=clips,
-        seed=config.seed,
-        epoch=epoch,
-        skip=done * passes,
-        replicas=tuple(places),
-        worker=replicas.host if own_files else (0, 1),
-        as_codes=True,
-    )
-
-
-def _next_look(config, step, end):
-    """The step at which the results of the updates from `step` on are looked at."""
-    checkpoint = (step // config.checkpoint_steps + 1) * config.checkpoint_steps
-    ends = [getattr(config, stream.name).steps for stream in config.streams]
-    later = [stop for stop in ends if stop > step]
-    return min(step + config.steps_at_once, checkpoint, end, *later)
-
-
-def _active(config, step):
-    """Names of the streams that are still trained after `step` updates."""
-    return tuple(s.name for s in config.streams if step < getattr(config, s.name).steps)
 
 
 def _rates(config, states, step):
@@ -196,45 +174,6 @@ def _rates(config, states, step):
         rate *= states[stream.name].plateau.factor
         rates[stream.name] = float(f"{float(rate):.7g}")  # no more than float32 has
     return rates
-
-
-def _refuse_not_finite(figures, builder, config, replicas, epoch, step, begin):
-    """Raises ValueError, with step and examples, if an update was not finite."""
-    for name, outcomes in figures.outcomes.items():
-        if NOT_FINITE not in outcomes:
-            continue
-        update = int(np.argmax(outcomes == NOT_FINITE))
-        places = np.flatnonzero(~np.isfinite(figures.values[f"{name}_loss"][update]))
-        what = "loss" if len(places) else "gradient"
-        if not len(places):
-            places = np.arange(config.batch_size)
-        ids = _ids(builder, config, replicas, epoch, step + update - begin, places)
-        more = f" and {len(places) - len(ids)} more" if len(places) > len(ids) else ""
-        raise ValueError(
-            f"{name}: the {what} is not finite at step {step + update + 1}, of "
-            f"{', '.join(ids)}{more}; the last checkpoint is kept; a lower learning "
-            "rate or clip_norm may help, and not_finite=skip leaves such updates out"
-        )
-
-
-def _ids(builder, config, replicas, epoch, update, places):
-    """Ids of the first few of the examples at some places of an epoch's update."""
-    passes, clips = passes_of(config, replicas.total)
-    ids = []
-    for place in places[:_NAMED].tolist():
-        number, worker = update * config.batch_size + place, (0, 1)
-        if config.own_files:
-            # Each host has an order of its own.
-            pass_, rest = divmod(place, clips * replicas.total)
-            host, rest = divmod(rest, clips * replicas.count)
-            number = (update * passes + pass_) * clips * replicas.count + rest
-            worker = (host, replicas.host[1])
-        ids.append(
-            pipeline.train_id(
-                builder, config.data, config.seed, epoch, number, worker=worker
-            )
-        )
-    return ids
 
 
 def _evaluates(config, epoch, step):

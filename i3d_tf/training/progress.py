@@ -8,7 +8,8 @@ import tensorflow as tf
 from flow import files
 from i3d_tf import config_file
 from i3d_tf.checkpoints import restore_newest, saved_checkpoints
-from i3d_tf.training.updates import MADE, figure_names
+from i3d_tf.training.stream_update import MADE
+from i3d_tf.training.updates import figure_names
 
 
 class Progress:

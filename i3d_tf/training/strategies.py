@@ -74,7 +74,7 @@ class Replicas(NamedTuple):
         hosts, host = 1, 0
         if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
             resolver = strategy.cluster_resolver
-            hosts, host = resolver.cluster_spec().num_tasks(), resolver.task_id
+            hosts, host = resolver.cluster_spec().num_tasks("worker"), resolver.task_id
         total = strategy.num_replicas_in_sync
         return cls(host * (total // hosts), total // hosts, total)
 

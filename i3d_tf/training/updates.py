@@ -6,21 +6,13 @@ would have made of them, each beginning where the update began. So the result do
 depend on how the clips are spread, but for rounding.
 """
 
-import zlib
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from i3d_tf.clips import normalise
-from i3d_tf.fast import dropout_seeds, for_training
-from i3d_tf.training.schedules import learning_rate
-
-# What became of a stream's update: it was made; left out as float16's loss scale was
-# too large; left out as a loss or gradient was not finite.
-MADE, SCALED_DOWN, NOT_FINITE = 0, 1, 2
-# Updates after which float16's loss scale is doubled.
-_GOOD_UPDATES = 2000
+from i3d_tf.fast import for_training
+from i3d_tf.training.stream_update import StreamUpdate
 
 
 class Figures(NamedTuple):
@@ -60,7 +52,7 @@ def passes_of(config, replicas):
     return config.batch_size // (replicas * clips), clips
 
 
-def make_updates(strategy, config, states, view=for_training):
+def make_updates(strategy, config, states, view=for_training, compiled=False):
     """Returns updates(iterator, step, count, active, stop=False) -> `Figures`.
 
     It makes `count` updates, the first after `step` others, of the streams whose names
@@ -70,12 +62,13 @@ def make_updates(strategy, config, states, view=for_training):
 
     Args:
       view: makes of each model what runs in its place and shares its variables.
+      compiled: to let XLA compile what runs on a replica, as TPUs do by themselves.
     """
     replicas = strategy.num_replicas_in_sync
     passes, clips = passes_of(config, replicas)
     with strategy.scope():
         streams = {
-            stream.name: _Stream(stream, config, states[stream.name], view)
+            stream.name: StreamUpdate(stream, config, states[stream.name], view)
             for stream in config.streams
         }
         figures = tf.Variable(
@@ -120,6 +113,10 @@ def make_updates(strategy, config, states, view=for_training):
             outcomes.append(streams[name].update(step, mine, loss, replicas * passes))
         figures.assign(tf.zeros_like(figures))
         return all_figures, tf.stack(outcomes), stops
+
+    if compiled:
+        compile_ = tf.function(autograph=False, jit_compile=True)
+        one_pass, finish = compile_(one_pass), compile_(finish)
 
     @tf.function
     def updates(iterator, step, count, active, stop):
@@ -170,143 +167,3 @@ def _local(strategy, value):
 
 def _correct(logits, labels):
     return tf.cast(tf.argmax(logits, -1) == tf.argmax(labels, -1), tf.float32)
-
-
-class _Stream:
-    """One stream's network, and what its passes have added up; made under a strategy.
-
-    All but the constructor runs on each replica.
-    """
-
-    def __init__(self, stream, config, state, view):
-        self.stream, self.config, self.state = stream, config, state
-        self.training = getattr(config, stream.name)
-        self.network = view(
-            state.model,
-            synchronised=config.synchronised_batch_norm,
-            recompute=config.recompute,
-        )
-        # A frozen BatchNorm keeps its statistics.
-        self.statistics = [
-            weight.value
-            for layer in state.model.layers
-            if layer.trainable
-            for weight in layer.non_trainable_weights
-        ]
-        self.variables = state.model.trainable_variables
-        self.gradients = [_zeros_like(v) for v in self.variables]
-        self.begun_with = [tf.Variable(v, trainable=False) for v in self.statistics]
-        self.statistic_sums = [_zeros_like(v) for v in self.statistics]
-        # Streams draw their dropout apart.
-        self.dropout_seed = zlib.crc32(f"{config.seed} {stream.name}".encode()) >> 1
-
-    def add_gradients(self, clips, labels, first):
-        """A pass over clips, the first of which is number `first` of the training.
-
-        Returns logits [B, num_classes] and losses [B].
-        """
-        if clips.dtype == tf.uint8:
-            clips = normalise(clips, self.stream)
-        for statistic, before in zip(self.statistics, self.begun_with, strict=True):
-            statistic.assign(tf.identity(before))
-        # From the clip's number: the same on any number of devices, after any restart.
-        numbers = first + tf.range(clips.shape[0])
-        seeds = tf.stack([tf.fill(numbers.shape, self.dropout_seed), numbers], -1)
-        smoothing = self.training.label_smoothing
-        smoothed = labels * (1 - smoothing) + smoothing / labels.shape[-1]
-        with tf.GradientTape() as tape:
-            with dropout_seeds(seeds):
-                logits = self.network(clips, training=True)
-            losses = tf.nn.softmax_cross_entropy_with_logits(smoothed, logits)
-            loss = tf.reduce_sum(losses) / self.config.batch_size
-            loss *= tf.identity(self.state.loss_scale)
-        gradients = tape.gradient(loss, [v.value for v in self.variables])
-        for total, gradient in zip(self.gradients, gradients, strict=True):
-            total.assign_add(gradient)
-        for total, statistic in zip(self.statistic_sums, self.statistics, strict=True):
-            total.assign_add(tf.identity(statistic))
-        return logits, losses
-
-    def sums(self):
-        """What is to be added over the replicas: gradients, then statistics."""
-        totals = [tf.identity(v) for v in (*self.gradients, *self.statistic_sums)]
-        for variable in (*self.gradients, *self.statistic_sums):
-            variable.assign(tf.zeros_like(variable))
-        return totals
-
-    def split(self, sums):
-        """Takes this stream's part from the beginning of a list of sums."""
-        count = len(self.gradients) + len(self.statistic_sums)
-        return sums[:count], sums[count:]
-
-    def update(self, step, sums, loss, parts):
-        """Makes the update, or leaves it out if it is not finite; returns the outcome.
-
-        Args:
-          sums: of all replicas.
-          loss: sum of the clips' losses.
-          parts: passes of all replicas, whose statistics are averaged.
-        """
-        state, training = self.state, self.training
-        gradients = sums[: len(self.gradients)]
-        statistics = [total / parts for total in sums[len(self.gradients) :]]
-        scale = tf.identity(state.loss_scale)
-        # The derivative of w / 2 * sum of squares, which need not be computed.
-        gradients = [
-            gradient / scale + training.weight_decay * variable.value
-            if variable.path.endswith("/kernel")
-            else gradient / scale
-            for gradient, variable in zip(gradients, self.variables, strict=True)
-        ]
-        norm = tf.linalg.global_norm(gradients)
-        finite = tf.math.is_finite(norm)
-
-        def make():
-            factor = tf.constant(1.0)
-            if training.clip_norm is not None:
-                factor = training.clip_norm / tf.maximum(norm, training.clip_norm)
-            rate = learning_rate(training, step) * tf.identity(state.plateau.factor)
-            for gradient, variable in zip(gradients, self.variables, strict=True):
-                if training.clip_norm is not None:
-                    gradient *= factor
-                state.optimizer.update_step(gradient, variable.value, rate)
-            self._average(step)
-            for variable, value in zip(self.begun_with, statistics, strict=True):
-                variable.assign(value)
-            self._scale_up()
-            return tf.constant(MADE)
-
-        def leave_out():
-            lower = tf.math.is_finite(loss) & (scale > 1)
-            state.loss_scale.assign(tf.maximum(scale / 2, 1.0))
-            state.good_updates.assign(0)
-            return tf.where(lower, SCALED_DOWN, NOT_FINITE)
-
-        outcome = tf.cond(finite & tf.math.is_finite(loss), make, leave_out)
-        for statistic, value in zip(self.statistics, self.begun_with, strict=True):
-            statistic.assign(tf.identity(value))
-        return outcome
-
-    def _average(self, step):
-        """Takes the new weights into their averages."""
-        if not self.state.averages:
-            return
-        # The first updates would weigh the random weights too much.
-        done = tf.cast(step, tf.float32) + 1
-        decay = tf.minimum(self.training.ema_decay, done / (done + 9))
-        for average, variable in zip(self.state.averages, self.variables, strict=True):
-            average.assign_sub((1 - decay) * (average - variable.value))
-
-    def _scale_up(self):
-        if self.config.dtype != "mixed_float16":
-            return
-        state = self.state
-        good = tf.identity(state.good_updates) + 1
-        enough = good >= _GOOD_UPDATES
-        scale = tf.identity(state.loss_scale)
-        state.loss_scale.assign(tf.where(enough, scale * 2, scale))
-        state.good_updates.assign(tf.where(enough, 0, good))
-
-
-def _zeros_like(variable):
-    return tf.Variable(tf.zeros(variable.shape), trainable=False)
