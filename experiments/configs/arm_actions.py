@@ -1,8 +1,8 @@
 """Three arm actions of two persons: learnt from nine clips of one, tested on the other.
 
-The README of the experiments has the commands and what they gave. One person in one
-room is little to learn from: RGB has to be told that light and clothes mean nothing
-(data.light), and may not be as sure as flow (label_smoothing), for the logits are added.
+One person in one room is little to learn from: the README of the experiments has the
+commands, what they gave and why RGB is hard. So light varies in training, and RGB may
+not be as sure as flow (label_smoothing), for the logits are added.
 """
 
 from i3d_tf.config import Config, Data, StreamTraining
