@@ -28,6 +28,16 @@ class View(NamedTuple):
     mirrored: tf.Tensor
 
 
+def example_seed(seed, epoch, example_id):
+    """`[2]` int64, what is drawn for an example in an epoch starts from this."""
+    # Philox by name: "auto" would give other numbers on another device.
+    return tf.random.experimental.stateless_fold_in(
+        tf.stack([tf.cast(seed, tf.int64), tf.cast(epoch, tf.int64)]),
+        tf.strings.to_hash_bucket_fast(example_id, 2**31 - 1),
+        alg="philox",
+    )
+
+
 def random_view(seed, epoch, example_id, shape, *, num_frames, size, mirror):
     """Draws the View of an example in an epoch, from these three alone.
 
@@ -43,16 +53,8 @@ def random_view(seed, epoch, example_id, shape, *, num_frames, size, mirror):
       mirror: whether half of the views are mirrored.
     """
     frames, height, width = shape
-    number = tf.strings.to_hash_bucket_fast(example_id, 2**31 - 1)
-    # Philox by name: "auto" would give other numbers on another device.
     keys = tf.random.experimental.stateless_split(
-        tf.random.experimental.stateless_fold_in(
-            tf.stack([tf.cast(seed, tf.int64), tf.cast(epoch, tf.int64)]),
-            number,
-            alg="philox",
-        ),
-        4,
-        alg="philox",
+        example_seed(seed, epoch, example_id), 4, alg="philox"
     )
 
     def draw(key, count):

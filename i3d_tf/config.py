@@ -21,6 +21,8 @@ class Data:
       size: side of the square crop, px.
       smaller_side: of the frames that are cropped, px.
       mirror: whether half of the training clips are mirrored.
+      light: how much contrast, brightness and colours of training clips vary, see
+        `augmentation.random_light`; 0 leaves them as they are.
     """
 
     dataset: str
@@ -30,6 +32,7 @@ class Data:
     size: int = 224
     smaller_side: int = 256
     mirror: bool = True
+    light: float = 0.0
 
     def __post_init__(self):
         if self.num_frames < MIN_FRAMES:
@@ -41,6 +44,8 @@ class Data:
                 f"data.size is {self.size}; it must lie between {STRIDE} and "
                 f"data.smaller_side, {self.smaller_side}"
             )
+        if not 0 <= self.light <= 1:
+            raise ValueError(f"data.light is {self.light}; it must lie in [0, 1]")
 
 
 @dataclasses.dataclass(frozen=True)

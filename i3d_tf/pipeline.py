@@ -7,7 +7,7 @@ decoded, batched, and normalised last.
 import tensorflow as tf
 
 from flow.pool import default_workers
-from i3d_tf import clips, protocols
+from i3d_tf import augmentation, clips, protocols
 from i3d_tf.reading import read_examples
 
 # Clips decoded at a time, batches normalised at a time, batches made ahead.
@@ -65,6 +65,18 @@ def train_batches(
             mirror=data.mirror,
         )
 
+    def relight(codes, stream, example):
+        if not data.light or stream.motion:
+            return codes
+        light = augmentation.random_light(
+            seed,
+            epoch,
+            example["id"],
+            channels=stream.channels,
+            strength=data.light,
+        )
+        return augmentation.relight(codes, stream, light)
+
     examples = read_examples(
         builder,
         data.train_split,
@@ -76,7 +88,7 @@ def train_batches(
     ).skip(skip * batch_size * replicas[-1])
     batches = (
         _share(examples, batch_size, replicas)
-        .map(_decoder(builder, data, streams), _PARALLEL)
+        .map(_decoder(builder, data, streams, relight), _PARALLEL)
         .map(lambda codes, labels, _: (codes, labels))
         .batch(batch_size, drop_remainder=True)
         .prefetch(_PREFETCHED)
@@ -125,6 +137,25 @@ def eval_batches(
         .prefetch(_PREFETCHED)
     )
     return _normalised(batches, streams)
+
+
+def standing_still(batches, streams):
+    """`eval_batches` with every clip as a video of its middle frame, repeated.
+
+    What a network still knows then it does not know from motion.
+    """
+
+    def stop(inputs, labels, ids):
+        still = {}
+        for stream in streams:
+            clips_ = inputs[stream.name]
+            frames = tf.shape(clips_)[1]
+            middle = clips_[:, frames // 2 : frames // 2 + 1]
+            repeated = tf.repeat(middle, frames, axis=1)
+            still[stream.name] = tf.zeros_like(clips_) if stream.motion else repeated
+        return still, labels, ids
+
+    return batches.map(stop, _NORMALISED)
 
 
 def _in_views(builder, data, streams, protocol, *, split, worker=(0, 1)):
@@ -237,8 +268,11 @@ def _sampled(example, streams, view, data):
     return {**example, **frames, "view": view}
 
 
-def _decoder(builder, data, streams):
-    """A function: sampled example -> ({stream name: codes}, one-hot label, id)."""
+def _decoder(builder, data, streams, change=lambda codes, stream, example: codes):
+    """A function: sampled example -> ({stream name: codes}, one-hot label, id).
+
+    `change(codes, stream, example)` is what becomes of each decoded clip.
+    """
     num_classes = builder.info.features["label"].num_classes
 
     def clip(example, stream):
@@ -255,7 +289,10 @@ def _decoder(builder, data, streams):
         return tf.ensure_shape(codes, shape)
 
     def decode(example):
-        codes = {stream.name: clip(example, stream) for stream in streams}
+        codes = {
+            stream.name: change(clip(example, stream), stream, example)
+            for stream in streams
+        }
         return codes, tf.one_hot(example["label"], num_classes), example["id"]
 
     return decode

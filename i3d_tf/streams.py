@@ -22,6 +22,8 @@ class Stream:
       zero: the stored byte that means 0.
       scale: bytes per unit: a clip is `(bytes - zero) / scale`, cut to [-1, 1].
       mirror_signs: factor of each channel when a clip is mirrored left-right.
+      motion: whether values are motion between frames, which other light leaves as it
+        is, and which is 0 where a video stands still.
       raw_dtype: of the values as users hold them, and exported models take them:
         RGB bytes, flow in px, CT in Hounsfield units.
       raw_zero, raw_scale: as `zero` and `scale`, for these.
@@ -33,6 +35,7 @@ class Stream:
     zero: float
     scale: float
     mirror_signs: tuple[float, ...]
+    motion: bool
     raw_dtype: str
     raw_zero: float
     raw_scale: float
@@ -58,6 +61,7 @@ RGB = Stream(
     zero=127.5,
     scale=127.5,
     mirror_signs=(1, 1, 1),
+    motion=False,
     raw_dtype="uint8",
     raw_zero=127.5,
     raw_scale=127.5,
@@ -72,6 +76,7 @@ FLOW = Stream(
     zero=code.ZERO,
     scale=code.STEPS,
     mirror_signs=(-1, 1),
+    motion=True,
     raw_dtype="float32",
     raw_zero=0.0,
     raw_scale=code.BOUND,
@@ -86,6 +91,7 @@ CT = Stream(
     zero=127.5,
     scale=127.5,
     mirror_signs=(1,),
+    motion=False,
     raw_dtype="float32",
     raw_zero=0.0,
     raw_scale=1000.0,

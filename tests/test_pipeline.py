@@ -367,3 +367,47 @@ def test_records_that_are_missing_are_an_error(sharded, tmp_path):
         writer.write(first)
     with pytest.raises(tf.errors.FailedPreconditionError, match="contain 9 elements"):
         list(pipeline.read_examples(builder, "train", ()))
+
+
+def test_light_changes_the_pictures_alone(builder):
+    for (plain, labels), (lit, same_labels) in zip(
+        epoch(builder), epoch(builder, light=0.3), strict=True
+    ):
+        np.testing.assert_array_equal(labels, same_labels)
+        np.testing.assert_array_equal(plain["flow"], lit["flow"])
+        for before, after in zip(plain["rgb"], lit["rgb"], strict=True):
+            # One gain and offset for all frames and pixels of a channel.
+            for channel in range(3):
+                x, y = before[..., channel].ravel(), after[..., channel].ravel()
+                inside = np.abs(y) < 0.99
+                gain, offset = np.polyfit(x[inside], y[inside], 1)
+                assert np.abs(x * gain + offset - y)[inside].max() < 1 / 127.5
+                assert abs(np.log(gain)) < 0.46 and abs(gain - 1) > 1e-3
+
+
+def test_light_is_drawn_from_seed_epoch_and_example(builder):
+    def lit(number=0, **options):
+        batches = epoch(builder, number, light=0.3, options=options)
+        return np.concatenate([inputs["rgb"] for inputs, _ in batches])
+
+    again = np.concatenate([lit(), lit(skip=1)])
+    np.testing.assert_array_equal(again[3:9], again[9:])
+    assert not np.array_equal(lit(), lit(1))
+
+
+def test_standing_still_shows_the_middle_frame_and_no_motion(builder):
+    batches = pipeline.eval_batches(
+        builder, tiny.config().data, (RGB, FLOW), split="test", batch_size=2
+    )
+    still = pipeline.standing_still(batches, (RGB, FLOW))
+    for (moving, labels, ids), (inputs, same_labels, same_ids) in zip(
+        batches, still, strict=True
+    ):
+        np.testing.assert_array_equal(labels, same_labels)
+        np.testing.assert_array_equal(ids, same_ids)
+        assert inputs["rgb"].shape == moving["rgb"].shape
+        for frame in range(9):
+            np.testing.assert_array_equal(inputs["rgb"][:, frame], moving["rgb"][:, 4])
+        assert not np.array_equal(moving["rgb"][:, 3], moving["rgb"][:, 4])
+        assert inputs["flow"].shape == moving["flow"].shape
+        assert not np.any(inputs["flow"])

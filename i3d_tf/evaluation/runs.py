@@ -21,6 +21,7 @@ def evaluate_runs(
     batch_size=4,
     dtype="float32",
     weights=None,
+    shown=lambda batches, streams: batches,
 ):
     """Shows the videos of a split to the networks of one or several workdirs.
 
@@ -33,6 +34,8 @@ def evaluate_runs(
       batch_size: Views at a time; whole videos go one at a time.
       dtype: of the computation, "float32" or "mixed_bfloat16".
       weights: those of a later fusion, to be refused before the networks run.
+      shown: a function of `pipeline.eval_batches` and the `Stream`s: what the networks
+        get to see of them, as `pipeline.standing_still`.
 
     Returns:
       (Scores, class names, about): about is a dict that JSON can hold, of "dataset",
@@ -54,10 +57,11 @@ def evaluate_runs(
     split = split or config.data.test_split
     pipeline.check_fits(builder, dataclasses.replace(config.data, test_split=split))
     protocol = make_protocol(config.data.num_frames)
+    streams = [stream for stream in STREAMS if stream.name in models]
     batches = pipeline.eval_batches(
         builder,
         config.data,
-        [stream for stream in STREAMS if stream.name in models],
+        streams,
         split=split,
         batch_size=1 if protocol.num_frames is None else batch_size,
         protocol=protocol,
@@ -66,7 +70,7 @@ def evaluate_runs(
     ready = for_long_clips if frames is None or frames > CHUNK else for_inference
     scores = score(
         {name: ready(model) for name, model in models.items()},
-        batches,
+        shown(batches, streams),
         protocol.num_views,
     )
     about = {
