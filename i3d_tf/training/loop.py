@@ -5,22 +5,25 @@ and checkpoint after each.
 """
 
 import math
+import time
 
 import numpy as np
-import tqdm
 
 from flow import files
 from i3d_tf import pipeline
+from i3d_tf.curves import training_curves
 from i3d_tf.datasets import open_dataset
-from i3d_tf.pictures import training_curves
-from i3d_tf.training.evaluating import make_evaluation
+from i3d_tf.training.evaluating import is_evaluated, make_evaluation
 from i3d_tf.training.events import Events
 from i3d_tf.training.preemption import Preempted, sigterm_noticed
 from i3d_tf.training.progress import Progress, history_until, keep_config
+from i3d_tf.training.results import NOT_FINITE
+from i3d_tf.training.sample_clips import film_of_epoch, is_filmed
 from i3d_tf.training.schedules import learning_rate
 from i3d_tf.training.state import new_stream_state
 from i3d_tf.training.strategies import Replicas, distribute, make_strategy
-from i3d_tf.training.updates import NOT_FINITE, make_updates, passes_of
+from i3d_tf.training.terminal import Terminal
+from i3d_tf.training.updates import make_updates, passes_of
 
 # How many examples a message names.
 _NAMED = 8
@@ -68,6 +71,7 @@ def train(config, workdir, data_dir, strategy=None):
     updates = make_updates(strategy, config, states)
     evaluate = make_evaluation(strategy, config, states)
     epochs = math.ceil(config.steps / steps_per_epoch)
+    test_videos = builder.info.splits[config.data.test_split].num_examples
 
     def save():
         if replicas.is_chief:
@@ -83,17 +87,17 @@ def train(config, workdir, data_dir, strategy=None):
     with (
         sigterm_noticed() as notice,
         Events(workdir / "events" if replicas.is_chief else None) as events,
-        tqdm.tqdm(
-            total=config.steps,
-            initial=progress.step,
-            unit="step",
-            disable=not replicas.is_chief,
-        ) as bar,
+        Terminal(
+            config, epochs, test_videos, progress.step, shown=replicas.is_chief
+        ) as terminal,
     ):
         for epoch in range(progress.epoch, epochs):
-            bar.set_description(f"epoch {epoch + 1}/{epochs}")
+            terminal.begin_epoch(epoch)
             begin = epoch * steps_per_epoch
             end = min(begin + steps_per_epoch, config.steps)
+            if replicas.is_chief and progress.step == begin and is_filmed(epoch):
+                worker = replicas.host if config.own_files else (0, 1)
+                events.film(begin, film_of_epoch(builder, config, epoch, worker=worker))
             if progress.step < end:
                 batches = _batches(
                     builder, config, replicas, epoch, progress.step - begin
@@ -102,10 +106,7 @@ def train(config, workdir, data_dir, strategy=None):
             while progress.step < end:
                 active = _active(config, progress.step)
                 count = _next_look(config, progress.step, end) - progress.step
-                with events.timed(count * config.batch_size):
-                    figures = updates(
-                        iterator, progress.step, count, active, notice.given
-                    )
+                figures = updates(iterator, progress.step, count, active, notice.given)
                 if config.not_finite == "stop":
                     _refuse_not_finite(
                         figures, builder, config, replicas, epoch, progress.step, begin
@@ -113,8 +114,7 @@ def train(config, workdir, data_dir, strategy=None):
                 progress.add(figures)
                 rates = _rates(config, states, progress.step)
                 events.updates(progress.step, figures, rates)
-                bar.set_postfix({**_for_display(progress.means()), **events.speed()})
-                bar.update(count)
+                terminal.updates(epoch, progress.step, progress.means(), figures)
                 end_if_stopped(figures.stop)
                 if progress.step % config.checkpoint_steps == 0 and progress.step < end:
                     save()
@@ -126,9 +126,11 @@ def train(config, workdir, data_dir, strategy=None):
                 "skipped": progress.skipped(),
                 "test": None,
             }
-            if _evaluates(config, epoch, progress.step):
+            if is_evaluated(config, epoch, epochs):
+                began = time.monotonic()
                 entry["test"], stopped = evaluate(builder, notice)
                 end_if_stopped(stopped)
+                terminal.evaluated(epoch, entry["test"], time.monotonic() - began)
                 for name, state in states.items():
                     state.plateau.evaluated(entry["test"][f"{name}_loss"])
             history.append(entry)
@@ -237,15 +239,3 @@ def _ids(builder, config, replicas, epoch, update, places):
             )
         )
     return ids
-
-
-def _evaluates(config, epoch, step):
-    every = config.evaluate_epochs
-    return step >= config.steps or (every > 0 and (epoch + 1) % every == 0)
-
-
-def _for_display(means):
-    return {
-        name: f"{value:.3f}" if name.endswith("loss") else f"{value:.0%}"
-        for name, value in means.items()
-    }
