@@ -3,9 +3,11 @@
     python -m experiments.train --config experiments/configs/demo.py \
         --workdir runs/demo --data_dir data --set rgb.steps=100 --set flow=None
 
-Leaves checkpoints/, events/ (TensorBoard), config.json, history.json and history.png
-in the workdir. Stopped and started again, it goes on from the last checkpoint; at
-SIGTERM it saves one first and ends with the exit code 143.
+Leaves checkpoints/, events/, config.json, history.json and history.png in the workdir.
+Stopped and started again, it goes on from the last checkpoint; at SIGTERM it saves one
+first and ends with the exit code 143. Curves and clips of the training are shown by
+
+    python -m tensorboard.main --logdir runs
 
 Several hosts run the same command with --strategy multi_worker, a workdir that all of
 them see, and TF_CONFIG in the environment:

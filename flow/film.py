@@ -1,6 +1,7 @@
 """Pictures -> a video to look at: an mp4 that plays everywhere, or a GIF."""
 
 import fractions
+import io
 import itertools
 
 import av
@@ -65,7 +66,20 @@ def write_gif(path, pictures, fps):
 
     Raises ValueError where there is no picture.
     """
-    first, shown = _peek(path, pictures())
+    with files.written_aside(path) as aside:
+        _encode_gif(path, str(aside), pictures, fps)
+
+
+def gif_bytes(pictures, fps):
+    """The bytes of a GIF as `write_gif` writes it, of pictures `[T, H, W, 3]` uint8."""
+    data = io.BytesIO()
+    _encode_gif("GIF", data, lambda: iter(pictures), fps)
+    return data.getvalue()
+
+
+def _encode_gif(name, target, pictures, fps):
+    """Writes a GIF to `target`, a path or an open file; `name` is that of an error."""
+    first, shown = _peek(name, pictures())
     rate = _rate(fps)
     palette = _palette(shown, first.shape, rate)
     graph = av.filter.Graph()
@@ -85,10 +99,7 @@ def write_gif(path, pictures, fps):
     frame.pts, frame.time_base = 0, 1 / rate
     colors.push(frame)
     colors.push(None)
-    with (
-        files.written_aside(path) as aside,
-        av.open(str(aside), "w", format="gif", options={"loop": "0"}) as container,
-    ):
+    with av.open(target, "w", format="gif", options={"loop": "0"}) as container:
         stream = container.add_stream("gif", rate=rate)
         stream.height, stream.width = first.shape[:2]
         stream.pix_fmt = "pal8"

@@ -12,82 +12,15 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from flow import visualize
 from i3d_tf import figures
 from i3d_tf.annotated_video import annotate_video
+from i3d_tf.curves import training_curves
 
 __all__ = ["annotate_video", "confusion_matrix", "sample_sheet", "training_curves"]
 
-COLORS = {"rgb": "tab:blue", "flow": "tab:orange", "fused": "black"}
 # A count fits into a cell, and a name beside its row, up to so many classes.
 COUNTS_UP_TO, NAMES_UP_TO = 20, 60
-MARKS_UP_TO = 50
 NAME_LENGTH = 32  # longer names would take the room of the matrix
 SHEET_FRAMES = 6
 BORDER = {"fill": False, "edgecolor": "0.8", "linewidth": 0.8, "clip_on": False}
-
-
-def training_curves(history, path):
-    """Draws loss, top-1 and learning rate over the epochs, training beside test.
-
-    Args:
-      history: a dict for each epoch with `epoch`, `learning_rate` (a dict with a
-        value for each stream), `train` and `test` (dicts of `<stream>_loss` and
-        `<stream>_top1` in [0, 1], the stream `rgb`, `flow` or `fused`; `test` may
-        be None). What an epoch has not measured is left out.
-      path: the picture to write; its suffix is the format.
-
-    Raises:
-      ValueError: history is empty or an epoch lacks one of the four keys.
-    """
-    if not history:
-        raise ValueError("history is empty; expected a dict for each epoch")
-    for index, entry in enumerate(history):
-        missing = {"epoch", "learning_rate", "train", "test"} - set(entry)
-        if missing:
-            raise ValueError(f"history[{index}] lacks {sorted(missing)}: {entry}")
-
-    figure = figures.new_figure(8, 8, layout="constrained")
-    losses, top1s, rates = figure.subplots(3, sharex=True, height_ratios=(3, 3, 1.3))
-    styles = {
-        "train": {"linestyle": "--", "linewidth": 1, "markerfacecolor": "white"},
-        "test": {"linestyle": "-", "linewidth": 2},
-    }
-
-    def curve(axes, group, key, **style):
-        points = [
-            (entry["epoch"], entry[group][key])
-            for entry in history
-            if entry[group] and key in entry[group]
-        ]
-        if points:
-            # Few points are marked: what was measured once is no line.
-            marker = "o" if len(points) <= MARKS_UP_TO else ""
-            style = {"marker": marker, "markersize": 4, **style}
-            axes.plot(*zip(*points, strict=True), **style)
-
-    for stream, color in COLORS.items():
-        for split, style in styles.items():
-            style = {**style, "color": color, "label": f"{stream}, {split}"}
-            curve(losses, split, f"{stream}_loss", **style)
-            curve(top1s, split, f"{stream}_top1", **style)
-        # Streams often share their rate: dashes let the first one show through.
-        style = {"linestyle": "--" if rates.lines else "-", "linewidth": 2}
-        style["marker"] = "o" if len(history) == 1 else ""
-        curve(rates, "learning_rate", stream, color=color, label=stream, **style)
-    losses.set(ylabel="loss")
-    top1s.set(ylabel="top-1", ylim=(-0.02, 1.02))
-    top1s.yaxis.set_major_formatter(PercentFormatter(xmax=1))
-    rates.set(ylabel="learning rate", xlabel="epoch")
-    if all(np.min(line.get_ydata()) > 0 for line in rates.lines):
-        rates.set_yscale("log")
-    rates.set_xlim(history[0]["epoch"] - 0.5, history[-1]["epoch"] + 0.5)
-    rates.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    for axes in (losses, top1s, rates):
-        axes.grid(alpha=0.3)
-        axes.spines[["top", "right"]].set_visible(False)
-        if axes.lines:
-            # Beside the panel, where it cannot hide a curve.
-            axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)
-    figure.align_ylabels()
-    figures.save(figure, path)
 
 
 def confusion_matrix(labels, predictions, class_names, path, title):

@@ -1,5 +1,6 @@
 """Recipes: overrides, checks, and the way through JSON."""
 
+import ast
 import dataclasses
 import json
 import pathlib
@@ -11,6 +12,7 @@ from experiments import configs as recipes
 from i3d_tf.config import Config, Data, StreamTraining
 from i3d_tf.config_file import from_dict, load_config, to_dict
 from i3d_tf.streams import FLOW, RGB
+from i3d_tf.training.updates import passes_of
 
 RECIPES = sorted(pathlib.Path(recipes.__path__[0]).glob("*.py"))
 
@@ -232,10 +234,52 @@ def test_recipes_load(path):
     assert load_config(path, overrides) == config
 
 
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_recipes_can_be_what_they_say(path):
+    config = load_config(path)
+    passes, clips = passes_of(config, 1)
+    assert passes * clips == config.batch_size
+    for stream in config.streams:
+        training = getattr(config, stream.name)
+        assert all(0 < boundary < training.steps for boundary in training.boundaries)
+        assert training.warmup_steps < training.steps
+    # The command that trains it.
+    assert f"experiments/configs/{path.name}" in ast.get_docstring(
+        ast.parse(path.read_text("utf-8"))
+    )
+
+
+@pytest.mark.parametrize(
+    "name, passes",
+    [
+        ("kinetics400", {1: (64, 6), 2: (32, 6), 8: (8, 6), 64: (1, 6)}),
+        ("kinetics400_plateau", {1: (64, 6), 2: (32, 6), 8: (8, 6), 64: (1, 6)}),
+        ("ucf101_full", {1: (16, 6), 2: (8, 6), 8: (2, 6), 16: (1, 6)}),
+        ("ucf101_fixed", {1: (16, 6), 2: (8, 6), 8: (2, 6), 16: (1, 6)}),
+        ("ucf101_scratch", {1: (16, 6), 2: (8, 6), 8: (2, 6), 16: (1, 6)}),
+        # Made for one GPU: on more BatchNorm has fewer clips.
+        ("ucf101", {1: (1, 6), 2: (1, 3)}),
+        ("hmdb51", {1: (1, 6), 2: (1, 3)}),
+    ],
+)
+def test_recipes_are_for_any_number_of_devices(name, passes):
+    config = load_config(pathlib.Path(recipes.__path__[0]) / f"{name}.py")
+    assert {replicas: passes_of(config, replicas) for replicas in passes} == passes
+    too_many = 2 * max(passes) if config.clips_at_once else 8
+    with pytest.raises(ValueError, match=f"does not divide into {too_many} replicas"):
+        passes_of(config, too_many)
+
+
 def test_there_are_recipes():
-    assert {"demo", "own_videos", "ucf101", "ucf101_fixed", "kinetics400"} <= {
-        path.stem for path in RECIPES
-    }
+    assert {"demo", "own_videos"} <= {path.stem for path in RECIPES}
+
+
+def test_the_readme_lists_recipes_that_there_are():
+    readme = (pathlib.Path(__file__).parents[1] / "README.md").read_text("utf-8")
+    row = r"^\| \[(\w+)\]\(experiments/configs/\1\.py\) "
+    listed = re.findall(row, readme, re.MULTILINE)
+    assert {"demo", "kinetics400", "ucf101_full", "hmdb51"} <= set(listed)
+    assert set(listed) <= {path.stem for path in RECIPES}
 
 
 def test_no_such_file(tmp_path):

@@ -50,6 +50,14 @@ def test_gif_has_all_pictures_in_colours_of_its_own(tmp_path):
     assert (tmp_path / "a.gif").read_bytes().count(b"NETSCAPE2.0\x03\x01\0\0") == 1
 
 
+def test_gif_in_memory_is_the_file(tmp_path):
+    shown = pictures()
+    film.write_gif(tmp_path / "a.gif", lambda: iter(shown), 25)
+    assert film.gif_bytes(shown, 25) == (tmp_path / "a.gif").read_bytes()
+    with pytest.raises(ValueError, match="GIF: a video needs at least one picture"):
+        film.gif_bytes(shown[:0], 25)
+
+
 def test_pictures_that_cannot_be_written(tmp_path):
     odd = pictures(height=23)
     with pytest.raises(ValueError, match="a.mp4: pictures of 40x23 px; sides must be"):

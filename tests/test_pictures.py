@@ -7,7 +7,7 @@ from matplotlib import colormaps, colors
 from matplotlib.figure import Figure
 
 from flow import visualize
-from i3d_tf import pictures
+from i3d_tf import curves, pictures
 
 BLUES = colormaps["Blues"](np.arange(256), bytes=True)[:, :3]
 EMPTY_ROW = [216, 216, 216]
@@ -85,11 +85,66 @@ def test_curves_of_one_stream(drawn, stream):
     assert all(line.get_marker() == "o" for a in drawn[0].axes for line in a.lines)
 
 
+def test_curves_have_the_test_loss(drawn):
+    tested = {"rgb_loss": 1.5, "rgb_top1": 0.25, "rgb_top5": 0.75}
+    pictures.training_curves([entry(1, ("rgb",)) | {"test": tested}], "unused")
+    loss, top1, _ = drawn[0].axes
+    assert lines(loss) == {"rgb, train": [[1, 2]], "rgb, test": [[1, 1.5]]}
+    assert lines(top1) == {"rgb, train": [[1, 0]], "rgb, test": [[1, 0.25]]}
+
+
+@pytest.mark.parametrize(
+    "rates, limits",
+    [
+        ([0.1, 0.01, 0.0], (0.01 / 1.5, 0.15)),
+        # What is far below the highest would leave no room for the others.
+        ([0.1, 2e-5, 1e-12], (2e-5 / 1.5, 0.15)),
+        ([0.02, 0.02, 0.02], (0.02 / 1.5, 0.03)),
+    ],
+)
+def test_rates_have_a_logarithmic_axis(drawn, tmp_path, rates, limits):
+    history = [
+        entry(k + 1, ("rgb",)) | {"learning_rate": {"rgb": rate}}
+        for k, rate in enumerate(rates)
+    ]
+    pictures.training_curves(history, "unused")
+    axes = drawn[0].axes[2]
+    assert axes.get_yscale() == "log"
+    assert axes.get_ylim() == pytest.approx(limits)
+    drawn[0].savefig(tmp_path / "a.png")
+
+
+def test_rates_of_zero_alone_have_a_plain_axis(drawn, tmp_path):
+    nothing = {"learning_rate": {"rgb": 0.0}}
+    pictures.training_curves([entry(1, ("rgb",)) | nothing], "unused")
+    assert drawn[0].axes[2].get_yscale() == "linear"
+    drawn[0].savefig(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("first, scale", [(60.0, "log"), (20.0, "linear")])
+def test_a_loss_far_off_flattens_no_others(drawn, first, scale):
+    history = [entry(k, ("rgb",), test=False) for k in (1, 2, 3, 4)]
+    history[0]["test"] = {"rgb_loss": first}
+    pictures.training_curves(history, "unused")  # the median is 1
+    assert drawn[0].axes[0].get_yscale() == scale
+
+
+def test_updates_left_out_are_drawn_where_there_are_some(drawn):
+    history = [entry(k, skipped={"rgb": k - 1, "flow": 0}) for k in (1, 2, 3)]
+    pictures.training_curves(history[:1], "unused")
+    assert len(drawn[0].axes) == 3
+    pictures.training_curves(history, "unused")
+    assert lines(drawn[1].axes[3]) == {
+        "rgb": [[1, 0], [2, 1], [3, 2]],
+        "flow": [[1, 0], [2, 0], [3, 0]],
+    }
+
+
 def test_curves_are_a_picture(tmp_path):
     path = tmp_path / "curves.png"
     pictures.training_curves([entry(1), entry(2), entry(3)], path)
     picture = open_picture(path)
-    for color in pictures.COLORS.values():
+    for color in curves.COLORS.values():
         ink = np.rint(255 * np.array(colors.to_rgb(color)))
         assert near(picture, ink).sum() > 500
     assert [p.name for p in tmp_path.iterdir()] == ["curves.png"]

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tiny
+from event_files import read_events, scalars
 
 from i3d_tf import FLOW, pipeline, training
 from i3d_tf.checkpoints import load_workdir, restore_whole
@@ -86,8 +87,26 @@ def test_history_tells_every_epoch(run):
             *("fused_top1", "fused_top5"),
         }
         assert entry["skipped"] == {"rgb": 0, "flow": 0}
-    assert list((workdir / "events").iterdir())
     assert (workdir / "history.png").stat().st_size > 10_000
+
+
+def test_events_tell_what_the_history_tells(run):
+    workdir, history = run
+    events = scalars(workdir / "events")
+    for group in ("train", "test", "skipped"):
+        for name in history[0][group]:
+            wanted = [
+                (entry["step"], pytest.approx(entry[group][name]))
+                for entry in history
+                if name in entry[group]
+            ]
+            assert events[f"{group}/{name}"] == wanted
+    # The last updates: RGB's rate is that of its own last one.
+    assert events["learning_rate/rgb"][-1] == (4, pytest.approx(0.02))
+    assert events["learning_rate/flow"][-1] == (4, pytest.approx(0.01))
+    assert events["updates/flow_loss"][-1][0] == 4
+    films = read_events(workdir / "events")["training_clips"]
+    assert [step for step, _ in films] == [0, 2]
 
 
 def test_both_streams_learn(run):
@@ -119,8 +138,12 @@ def break_off_before(step):
 def test_resume_equals_uninterrupted_training(
     flow_run, data_folder, tmp_path, monkeypatch, step
 ):
-    """Broken off after an epoch, and within one; dropout and momentum included."""
+    """Broken off after an epoch, and within one; dropout and momentum included.
+
+    And without the films of clips, which must not change what is trained.
+    """
     workdir, history = flow_run
+    monkeypatch.setattr("i3d_tf.training.loop.is_filmed", lambda epoch: False)
     monkeypatch.setattr(Progress, "add", break_off_before(step))
     with pytest.raises(KeyboardInterrupt):
         training.train(FLOW_RUN, tmp_path, data_folder)
@@ -131,6 +154,10 @@ def test_resume_equals_uninterrupted_training(
     text = (workdir / "history.json").read_bytes()
     assert (tmp_path / "history.json").read_bytes() == text
     assert_same_weights(workdir, tmp_path)
+    steps = [at for at, _ in scalars(tmp_path / "events")["learning_rate/flow"]]
+    assert steps == sorted(set(steps)) and {step, 4} <= set(steps)
+    assert "training_clips" in read_events(workdir / "events")
+    assert "training_clips" not in read_events(tmp_path / "events")
 
 
 def test_a_finished_run_is_left_as_it_is(run, data_folder):

@@ -10,9 +10,9 @@ import tiny
 
 from i3d_tf import FLOW, clips, training
 from i3d_tf.config import StreamTraining
-from i3d_tf.training.state import averaged_weights, new_stream_state
+from i3d_tf.training.results import MADE, NOT_FINITE, SCALED_DOWN
+from i3d_tf.training.state import make_averaged_weights, new_stream_state
 from i3d_tf.training.strategies import distribute
-from i3d_tf.training.stream_update import MADE, NOT_FINITE, SCALED_DOWN
 from i3d_tf.training.updates import make_updates, passes_of
 
 # Two replicas without a second device; possible only before TensorFlow's first use.
@@ -176,6 +176,9 @@ def test_momentum_clipping_smoothing_averages_and_a_step_left_out():
     outcomes = [figures.outcomes["flow"].tolist() for figures in found]
     assert outcomes == [[MADE], [NOT_FINITE], [MADE, MADE]]
     assert np.isnan(found[1].values["flow_loss"][0, 2])
+    assert [figures.traced for figures in found] == [True, False, False]
+    assert all(0 < figures.waited < figures.seconds for figures in found)
+    assert [(f.updates, f.clips) for f in found] == [(1, 4), (1, 4), (2, 8)]
 
     model = new_stream_state(FLOW, config, 3).model
     variables = model.trainable_variables
@@ -206,7 +209,7 @@ def test_momentum_clipping_smoothing_averages_and_a_step_left_out():
     statistics = {f"flow/{w.path}": w.numpy() for w in model.non_trainable_weights}
     wanted = dict(zip(names, values, strict=True))
     assert_moved(start, run.weights(), {**wanted, **statistics}, 1e-2)
-    with averaged_weights(run.strategy, run.states):
+    with make_averaged_weights(run.strategy, run.states)():
         averaged = run.weights()
     wanted = dict(zip(names, averages, strict=True))
     assert_moved(start, averaged, {**wanted, **statistics}, 1e-2)

@@ -8,7 +8,7 @@ import math
 from matplotlib.ticker import PercentFormatter
 
 from i3d_tf import figures
-from i3d_tf.pictures import COLORS
+from i3d_tf.curves import COLORS
 
 # Rows below each other; more classes stand in up to four columns.
 ROWS, COLUMNS = 60, 4

@@ -3,7 +3,7 @@
 import numpy as np
 
 from i3d_tf import pipeline
-from i3d_tf.training.stream_update import NOT_FINITE
+from i3d_tf.training.results import NOT_FINITE
 from i3d_tf.training.updates import passes_of
 
 # How many examples a message names.

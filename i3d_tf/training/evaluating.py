@@ -7,13 +7,19 @@ import tqdm
 from i3d_tf import pipeline
 from i3d_tf.clips import normalise
 from i3d_tf.fast import for_evaluation
-from i3d_tf.training.state import averaged_weights
+from i3d_tf.training.state import make_averaged_weights
 from i3d_tf.training.strategies import Replicas, distribute
 from i3d_tf.training.updates import passes_of
 
 TOP = (1, 5)
 # Batches of a replica between two looks at SIGTERM.
 _ROUNDS = 8
+
+
+def is_evaluated(config, epoch, epochs):
+    """Whether an epoch, from 0 on, of so many ends with an evaluation."""
+    every = config.evaluate_epochs
+    return epoch + 1 == epochs or (every > 0 and (epoch + 1) % every == 0)
 
 
 def make_evaluation(strategy, config, states):
@@ -29,6 +35,7 @@ def make_evaluation(strategy, config, states):
     names += [f"fused_{top}" for top in _tops()] if len(streams) > 1 else []
     replicas = Replicas.of(strategy)
     _, clips_at_once = passes_of(config, replicas.total)
+    averaged_weights = make_averaged_weights(strategy, states)
     with strategy.scope():
         networks = {name: for_evaluation(state.model) for name, state in states.items()}
 
@@ -75,7 +82,7 @@ def make_evaluation(strategy, config, states):
 
         _, rounds = batches()
         sums = np.zeros(len(names) + 1)
-        with averaged_weights(strategy, states):
+        with averaged_weights():
             iterator = distribute(strategy, lambda: batches()[0])
             for done in tqdm.trange(
                 0, rounds, _ROUNDS, desc="evaluation", leave=False, disable=None

@@ -5,14 +5,14 @@ and checkpoint after each.
 """
 
 import math
+import time
 
 import tensorflow as tf
-import tqdm
 
 from flow import files
 from i3d_tf import pipeline
+from i3d_tf.curves import training_curves
 from i3d_tf.datasets import open_dataset
-from i3d_tf.pictures import training_curves
 from i3d_tf.training.epochs import (
     active_streams,
     make_batches,
@@ -20,13 +20,15 @@ from i3d_tf.training.epochs import (
     refuse_not_finite,
     steps_per_epoch,
 )
-from i3d_tf.training.evaluating import make_evaluation
+from i3d_tf.training.evaluating import is_evaluated, make_evaluation
 from i3d_tf.training.events import Events
 from i3d_tf.training.preemption import Preempted, sigterm_noticed
 from i3d_tf.training.progress import Progress, history_until, keep_config
+from i3d_tf.training.sample_clips import film_of_epoch, is_filmed
 from i3d_tf.training.schedules import learning_rate
 from i3d_tf.training.state import new_stream_state
 from i3d_tf.training.strategies import Replicas, distribute, make_strategy
+from i3d_tf.training.terminal import Terminal
 from i3d_tf.training.updates import make_updates
 
 
@@ -73,6 +75,7 @@ def train(config, workdir, data_dir, strategy=None):
     updates = make_updates(strategy, config, states)
     evaluate = make_evaluation(strategy, config, states)
     epochs = math.ceil(config.steps / epoch_steps)
+    test_videos = builder.info.splits[config.data.test_split].num_examples
 
     def save():
         if replicas.is_chief:
@@ -88,17 +91,17 @@ def train(config, workdir, data_dir, strategy=None):
     with (
         sigterm_noticed() as notice,
         Events(workdir / "events" if replicas.is_chief else None) as events,
-        tqdm.tqdm(
-            total=config.steps,
-            initial=progress.step,
-            unit="step",
-            disable=not replicas.is_chief,
-        ) as bar,
+        Terminal(
+            config, epochs, test_videos, progress.step, shown=replicas.is_chief
+        ) as terminal,
     ):
         for epoch in range(progress.epoch, epochs):
-            bar.set_description(f"epoch {epoch + 1}/{epochs}")
+            terminal.begin_epoch(epoch)
             begin = epoch * epoch_steps
             end = min(begin + epoch_steps, config.steps)
+            if replicas.is_chief and progress.step == begin and is_filmed(epoch):
+                worker = replicas.host if config.own_files else (0, 1)
+                events.film(begin, film_of_epoch(builder, config, epoch, worker=worker))
             if progress.step < end:
                 batches = make_batches(
                     builder, config, replicas, epoch, progress.step - begin
@@ -107,10 +110,7 @@ def train(config, workdir, data_dir, strategy=None):
             while progress.step < end:
                 active = active_streams(config, progress.step)
                 count = next_look(config, progress.step, end) - progress.step
-                with events.timed(count * config.batch_size):
-                    figures = updates(
-                        iterator, progress.step, count, active, notice.given
-                    )
+                figures = updates(iterator, progress.step, count, active, notice.given)
                 if config.not_finite == "stop":
                     refuse_not_finite(
                         figures, builder, config, replicas, epoch, progress.step, begin
@@ -118,8 +118,7 @@ def train(config, workdir, data_dir, strategy=None):
                 progress.add(figures)
                 rates = _rates(config, states, progress.step)
                 events.updates(progress.step, figures, rates)
-                bar.set_postfix({**_for_display(progress.means()), **events.speed()})
-                bar.update(count)
+                terminal.updates(epoch, progress.step, progress.means(), figures)
                 end_if_stopped(figures.stop)
                 if progress.step % config.checkpoint_steps == 0 and progress.step < end:
                     save()
@@ -131,9 +130,11 @@ def train(config, workdir, data_dir, strategy=None):
                 "skipped": progress.skipped(),
                 "test": None,
             }
-            if _evaluates(config, epoch, progress.step):
+            if is_evaluated(config, epoch, epochs):
+                began = time.monotonic()
                 entry["test"], stopped = evaluate(builder, notice)
                 end_if_stopped(stopped)
+                terminal.evaluated(epoch, entry["test"], time.monotonic() - began)
                 for name, state in states.items():
                     state.plateau.evaluated(entry["test"][f"{name}_loss"])
             history.append(entry)
@@ -174,15 +175,3 @@ def _rates(config, states, step):
         rate *= states[stream.name].plateau.factor
         rates[stream.name] = float(f"{float(rate):.7g}")  # no more than float32 has
     return rates
-
-
-def _evaluates(config, epoch, step):
-    every = config.evaluate_epochs
-    return step >= config.steps or (every > 0 and (epoch + 1) % every == 0)
-
-
-def _for_display(means):
-    return {
-        name: f"{value:.3f}" if name.endswith("loss") else f"{value:.0%}"
-        for name, value in means.items()
-    }

@@ -8,8 +8,7 @@ import tensorflow as tf
 from flow import files
 from i3d_tf import config_file
 from i3d_tf.checkpoints import restore_newest, saved_checkpoints
-from i3d_tf.training.stream_update import MADE
-from i3d_tf.training.updates import figure_names
+from i3d_tf.training.results import MADE, figure_names
 
 
 class Progress:
@@ -44,22 +43,16 @@ class Progress:
         self.step = self.epoch = 0
 
     def add(self, figures):
-        """Counts the updates of some `updates.Figures`."""
-        sums = {name: [0.0, 0.0] for name in self._names}
-        for name, values in figures.values.items():
-            used = np.ones(len(values), bool)
-            for stream, outcomes in figures.outcomes.items():
-                if name.startswith((stream, "fused")):
-                    used &= outcomes == MADE
-            sums[name] = [values[used].sum(dtype=np.float64), values[used].size]
-        self._sums.assign_add([sums[name] for name in self._names])
+        """Counts the updates of some `results.Figures`."""
+        sums = figures.sums()
+        self._sums.assign_add([sums.get(name, (0.0, 0)) for name in self._names])
         self._skipped.assign_add(
             [
                 np.sum(figures.outcomes.get(stream, MADE) != MADE)
                 for stream in self._streams
             ]
         )
-        self.step += len(next(iter(figures.outcomes.values())))
+        self.step += figures.updates
 
     def means(self):
         """Mean loss and top-1 over the clips of the epoch so far."""

@@ -69,9 +69,11 @@ def new_stream_state(stream, config, num_classes):
     )
 
 
-@contextlib.contextmanager
-def averaged_weights(strategy, states):
-    """Within it the models have the averages of their weights, where these are kept."""
+def make_averaged_weights(strategy, states):
+    """Returns a function: `with averaged_weights():` the models have their averages.
+
+    So far as averages of the weights are kept.
+    """
 
     @tf.function(autograph=False)
     def exchange():
@@ -85,8 +87,12 @@ def averaged_weights(strategy, states):
                 variable.value.assign(tf.identity(average))
                 average.assign(weights)
 
-    strategy.run(exchange)
-    try:
-        yield
-    finally:
+    @contextlib.contextmanager
+    def averaged_weights():
         strategy.run(exchange)
+        try:
+            yield
+        finally:
+            strategy.run(exchange)
+
+    return averaged_weights

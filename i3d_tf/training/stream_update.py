@@ -6,11 +6,9 @@ import tensorflow as tf
 
 from i3d_tf.clips import normalise
 from i3d_tf.fast import dropout_seeds
+from i3d_tf.training.results import MADE, NOT_FINITE, SCALED_DOWN
 from i3d_tf.training.schedules import learning_rate
 
-# What became of a stream's update: it was made; left out as float16's loss scale was
-# too large; left out as a loss or gradient was not finite.
-MADE, SCALED_DOWN, NOT_FINITE = 0, 1, 2
 # Updates after which float16's loss scale is doubled.
 _GOOD_UPDATES = 2000
 

@@ -6,36 +6,13 @@ would have made of them, each beginning where the update began. So the result do
 depend on how the clips are spread, but for rounding.
 """
 
-from typing import NamedTuple
+import time
 
-import numpy as np
 import tensorflow as tf
 
 from i3d_tf.fast import for_training
+from i3d_tf.training.results import Figures, figure_names
 from i3d_tf.training.stream_update import StreamUpdate
-
-
-class Figures(NamedTuple):
-    """What K updates of B clips gave.
-
-    Attributes:
-      values: {name: [K, B]}: `<stream>_loss`, `<stream>_top1` and, of several streams,
-        `fused_top1` of each clip.
-      outcomes: {stream name: [K]}: MADE, SCALED_DOWN or NOT_FINITE.
-      waited: seconds in which an update waited for its clips.
-      stop: whether a host was asked to.
-    """
-
-    values: dict[str, np.ndarray]
-    outcomes: dict[str, np.ndarray]
-    waited: float
-    stop: bool
-
-
-def figure_names(streams):
-    """Names of an update's figures of these streams' names."""
-    names = [f"{name}_{figure}" for name in streams for figure in ("loss", "top1")]
-    return names + (["fused_top1"] if len(streams) > 1 else [])
 
 
 def passes_of(config, replicas):
@@ -146,6 +123,7 @@ def make_updates(strategy, config, states, view=for_training, compiled=False):
         return all_figures.stack(), outcomes.stack(), waited, stops
 
     def run(iterator, step, count, active, stop=False):
+        traces, began = updates.experimental_get_tracing_count(), time.monotonic()
         values, outcomes, waited, stops = updates(
             iterator, tf.constant(step), tf.constant(count), active, tf.constant(stop)
         )
@@ -155,6 +133,8 @@ def make_updates(strategy, config, states, view=for_training, compiled=False):
             {name: outcomes[:, i] for i, name in enumerate(active)},
             float(waited),
             bool(stops),
+            time.monotonic() - began,
+            updates.experimental_get_tracing_count() > traces,
         )
 
     return run

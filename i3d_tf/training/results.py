@@ -1,0 +1,60 @@
+"""What updates gave."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+# What became of a stream's update: it was made; left out as float16's loss scale was
+# too large; left out as a loss or gradient was not finite.
+MADE, SCALED_DOWN, NOT_FINITE = 0, 1, 2
+
+
+class Figures(NamedTuple):
+    """What K updates of B clips gave.
+
+    Attributes:
+      values: {name: [K, B]}: `<stream>_loss`, `<stream>_top1` and, of several streams,
+        `fused_top1` of each clip.
+      outcomes: {stream name: [K]}: MADE, SCALED_DOWN or NOT_FINITE.
+      waited: seconds in which an update waited for its clips.
+      stop: whether a host was asked to.
+      seconds: that all of it took.
+      traced: whether the graph was made in these seconds, which then tell no speed.
+    """
+
+    values: dict[str, np.ndarray]
+    outcomes: dict[str, np.ndarray]
+    waited: float
+    stop: bool
+    seconds: float
+    traced: bool
+
+    @property
+    def updates(self):
+        """K."""
+        return len(next(iter(self.outcomes.values())))
+
+    @property
+    def clips(self):
+        """K times B."""
+        return next(iter(self.values.values())).size
+
+    def sums(self):
+        """{name: (sum over the clips, how many)}, without updates that were left out.
+
+        What is of several streams counts where none of them was left out.
+        """
+        sums = {}
+        for name, values in self.values.items():
+            used = np.ones(len(values), bool)
+            for stream, outcomes in self.outcomes.items():
+                if name.startswith((stream, "fused")):
+                    used &= outcomes == MADE
+            sums[name] = (values[used].sum(dtype=np.float64), values[used].size)
+        return sums
+
+
+def figure_names(streams):
+    """Names of an update's figures of these streams' names."""
+    names = [f"{name}_{figure}" for name in streams for figure in ("loss", "top1")]
+    return names + (["fused_top1"] if len(streams) > 1 else [])
