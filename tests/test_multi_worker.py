@@ -4,6 +4,7 @@ import dataclasses
 import json
 import signal
 import time
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -16,15 +17,23 @@ from i3d_tf.checkpoints import load_workdir, saved_checkpoints
 
 @pytest.fixture(scope="module")
 def data_folder(tmp_path_factory, write_video):
+    """Flow of noise: on tiny's ramps BatchNorm divides by next to nothing."""
+
+    def noise(number, frame):
+        generator = np.random.default_rng([number, frame])
+        return generator.normal(0, 6, [tiny.HEIGHT, tiny.WIDTH, 2]).astype(np.float32)
+
     folder = tmp_path_factory.mktemp("multi_worker")
-    tiny.build(folder, write_video)
+    with mock.patch.object(tiny, "flow_field", noise):
+        tiny.build(folder, write_video)
     return folder / "data"
 
 
-def small_rate(**changes):
-    """On the ramps of the tiny videos gradients are large, and weights diverge."""
+def flow_alone(steps=4, **changes):
     config = tiny.config(rgb=None, clips_at_once=2, **changes)
-    flow = dataclasses.replace(config.flow, learning_rates=(1e-4, 1e-5), dropout=0.5)
+    flow = dataclasses.replace(
+        config.flow, steps=steps, learning_rates=(1e-2,), boundaries=(), dropout=0.5
+    )
     return dataclasses.replace(config, flow=flow)
 
 
@@ -46,7 +55,12 @@ def test_hosts_train_as_one_device(
     data_folder, tmp_path, hosts, batch_size, synchronised
 ):
     """Weights to 1e-5, the same figures; only the first host writes."""
-    config = small_rate(batch_size=batch_size, synchronised_batch_norm=synchronised)
+    # Sums over all clips at once are rounded otherwise, which a few updates amplify.
+    config = flow_alone(
+        steps=1 if synchronised else 4,
+        batch_size=batch_size,
+        synchronised_batch_norm=synchronised,
+    )
     processes = start_hosts(hosts, config, tmp_path / "hosts", data_folder)
     # One device takes the hosts' clips in passes, or all at once.
     alone = dataclasses.replace(config, clips_at_once=batch_size if synchronised else 2)
@@ -67,8 +81,7 @@ def test_hosts_train_as_one_device(
 @pytest.mark.slow
 def test_sigterm_on_one_host_stops_all_of_them_saved(data_folder, tmp_path):
     """And started again they end with the weights of an undisturbed run."""
-    flow = dataclasses.replace(small_rate().flow, steps=400, boundaries=(200,))
-    config = small_rate(flow=flow, checkpoint_steps=10_000, evaluate_epochs=50)
+    config = flow_alone(steps=400, checkpoint_steps=10_000, evaluate_epochs=50)
     processes = start_hosts(2, config, tmp_path / "hosts", data_folder)
     while not saved_checkpoints(tmp_path / "hosts/checkpoints"):
         assert all(process.poll() is None for process in processes)
