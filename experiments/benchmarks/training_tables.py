@@ -7,7 +7,6 @@ _NAMES = {
     "loop": "the loop",
     "loop, records": "the loop, batches of records",
     "loop, averages": "the loop, `ema_decay`",
-    "loop, clip_norm": "the loop, `clip_norm`",
 }
 
 

@@ -14,7 +14,7 @@ from i3d_tf.training.state import new_stream_state
 from i3d_tf.training.strategies import distribute
 from i3d_tf.training.updates import make_updates, passes_of
 
-CLASSES = 400
+CLASSES = 10  # as the records have
 DATA_SET = "records"
 
 
@@ -52,7 +52,7 @@ def make_states(config, strategy):
         }
 
 
-def _codes(config, clips):
+def same_batch(config, clips):
     """The same batch of a replica again and again, as the pipeline hands it over."""
     data, rng = config.data, np.random.default_rng(0)
     shape = [clips, data.num_frames, data.size, data.size]
@@ -81,26 +81,34 @@ class NoNetwork:
         return tf.fill([clips.shape[0], CLASSES], total)
 
 
-def loop_run(config, strategy, states, batches=None, view=for_training):
-    """A run of one update by the loop; `batches` is a dataset of a replica's."""
+def loop_runs(config, strategy, states, *more, view=for_training):
+    """Runs of one update by the loop: of the same batch, and of `more` datasets.
+
+    All are one traced function. Datasets are of a replica's batches, as records give
+    them.
+    """
     _, clips = passes_of(config, strategy.num_replicas_in_sync)
     update = make_updates(strategy, config, states, view)
     names = tuple(stream.name for stream in config.streams)
-    iterator = distribute(strategy, lambda: batches or _codes(config, clips))
 
-    def run():
-        figures = update(iterator, 0, 1, names)
-        if any(outcomes.any() for outcomes in figures.outcomes.values()):
-            raise ValueError("an update was left out, which is no measure of one")
-        return figures
+    def run_of(dataset):
+        iterator = distribute(strategy, lambda: dataset)
 
-    return run
+        def run():
+            figures = update(iterator, 0, 1, names)
+            if any(outcomes.any() for outcomes in figures.outcomes.values()):
+                raise ValueError("an update was left out, which is no measure of one")
+            return figures
+
+        return run
+
+    return [run_of(dataset) for dataset in (same_batch(config, clips), *more)]
 
 
 def bare_run(config, states, view=for_training):
     """A run of forward, backward and SGD, and no more, of the same batch."""
     networks = {name: view(state.model) for name, state in states.items()}
-    iterator = iter(_codes(config, config.batch_size))
+    iterator = iter(same_batch(config, config.batch_size))
     seeds = tf.zeros([config.batch_size, 2], tf.int32)
 
     @tf.function(autograph=False)
