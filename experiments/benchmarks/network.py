@@ -15,8 +15,6 @@ import importlib.util
 import json
 import pathlib
 import platform
-import subprocess
-import sys
 
 from absl import flags
 
@@ -95,49 +93,36 @@ def main():
 
 def _take_turns(names, dtype, frames, rounds):
     """Starts a process for each of the works, then runs them one after the other."""
+    from experiments.benchmarks.turns import Child
+
     children = []
     for name in names:
         work = {"name": name, "dtype": dtype, "frames": frames}
-        arguments = [f"--batch_size={_BATCH_SIZE.value}", f"--child={json.dumps(work)}"]
-        child = subprocess.Popen(
-            [sys.executable, "-m", "experiments.benchmarks.network", *arguments],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        children.append((work, child, _answer(child, work)))
+        options = [f"--batch_size={_BATCH_SIZE.value}"]
+        child = Child("experiments.benchmarks.network", work, options)
+        children.append((work, child, child.answer()))
     seconds = [[] for _ in children]
     for _ in range(rounds):
-        for times, (work, child, _) in zip(seconds, children, strict=True):
-            child.stdin.write("run\n")
-            child.stdin.flush()
-            times.append(_answer(child, work)["seconds"])
+        for times, (_, child, _) in zip(seconds, children, strict=True):
+            child.tell("run")
+            times.append(child.answer()["seconds"])
     runs = []
     for times, (work, child, ready) in zip(seconds, children, strict=True):
-        child.stdin.close()
-        runs.append({**work, **ready, **_answer(child, work), "all_seconds": times})
-        child.wait()
+        child.close()
+        runs.append({**work, **ready, **child.answer(), "all_seconds": times})
     return runs
 
 
-def _answer(child, work):
-    line = child.stdout.readline()
-    if not line:
-        raise ValueError(f"{work}: its process ended with {child.wait()}")
-    return json.loads(line)
-
-
 def _serve(work):
-    """A child's life: prepare, one run for each line that comes in, then memory."""
-    from experiments.benchmarks import machine, network_work
+    from experiments.benchmarks import machine, network_work, turns
 
     prepared = network_work.prepare(batch_size=_BATCH_SIZE.value, **work)
     prepared.run()
-    print(json.dumps({"gflop": prepared.gflop, "version": prepared.version}))
-    sys.stdout.flush()
-    for _ in sys.stdin:
-        print(json.dumps({"seconds": network_work.seconds(prepared.run)}), flush=True)
-    print(json.dumps({"peak_gb": round(machine.peak_gb(), 3)}), flush=True)
+    turns.serve(
+        {"run": prepared.run},
+        {"gflop": prepared.gflop, "version": prepared.version},
+        lambda: {"peak_gb": round(machine.peak_gb(), 3)},
+    )
 
 
 def _add_rates(run, runs):

@@ -1,6 +1,5 @@
 """What the network's benchmark times, each ready to be run again and again."""
 
-import time
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,13 +15,6 @@ class Prepared(NamedTuple):
     run: Any
     gflop: float
     version: str
-
-
-def seconds(run):
-    """Of one run."""
-    began = time.perf_counter()
-    run()
-    return time.perf_counter() - began
 
 
 def prepare(name, dtype, frames, batch_size):

@@ -21,11 +21,11 @@ _TOP = flags.DEFINE_integer("top", 15, "Operations to list.", lower_bound=1)
 
 
 def main():
-    from experiments.benchmarks import machine, network_work
+    from experiments.benchmarks import machine, network_work, turns
 
     prepared = network_work.prepare(_WORK.value, _DTYPE.value, _FRAMES.value, 1)
     prepared.run()
-    seconds = network_work.seconds(prepared.run)
+    seconds = turns.seconds(prepared.run)
     peak = machine.peak_gb()
     operations = _trace(prepared.run)
     print(f"{machine.describe()}; {prepared.version}")
