@@ -1,6 +1,5 @@
 """Folded inference and fast training against the layers, and against float64."""
 
-import json
 import subprocess
 import sys
 
@@ -20,7 +19,6 @@ from i3d_tf.fast import (
 )
 from i3d_tf.fast.views import with_calls
 from i3d_tf.training.state import new_stream_state
-from i3d_tf.trunk import INCEPTION_V1, POOL
 
 OPTIONS = {"size": 64, "width": 1 / 4, "seed": 0}
 
@@ -183,53 +181,6 @@ def test_frozen_units_use_and_keep_their_statistics():
         np.testing.assert_array_equal(weight, old)
 
 
-POOLS = [row for kind, *row in INCEPTION_V1 if kind == POOL]
-POOLS.append(["Mixed_3b-Branch_3-MaxPool3d_0a_3x3", (3, 3, 3), (1, 1, 1)])
-
-
-@pytest.mark.parametrize("kind", [pooling.AxisPooling, pooling.MaximumPooling])
-@pytest.mark.parametrize("row", POOLS, ids=lambda row: row[0])
-@pytest.mark.parametrize("shape", [(16, 14, 14), (9, 7, 11), (1, 1, 2)])
-def test_pools_give_the_layers_maxima(kind, row, shape):
-    name, window, strides = row
-    layer = keras.layers.MaxPooling3D(window, strides, padding="same", name=name)
-    x = np.random.default_rng(0).normal(size=[2, *shape, 3]).astype("float32")
-    np.testing.assert_array_equal(kind(layer)(x), layer(x))
-
-
-@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
-def test_gradient_of_a_pool_of_a_pool_counts_no_value_twice(dtype):
-    # One maximum that all windows of the first pool see: the second pool has to
-    # choose between equal values, and the derivative of the whole is 1.
-    x = np.zeros([1, 9, 32, 32, 1], np.float32)
-    x[0, 4, 5, 6, 0] = 5
-    inputs = y = keras.Input(x.shape[1:])
-    for _ in range(2):
-        y = keras.layers.MaxPooling3D(3, 1, padding="same", dtype=dtype)(y)
-    view = for_training(keras.Model(inputs, y))
-
-    @tf.function
-    def gradient(x):
-        with tf.GradientTape() as tape:
-            tape.watch(x)
-            y = view(x)[0, 4, 5, 6, 0]
-        return tape.gradient(y, x)
-
-    np.testing.assert_array_equal(gradient(tf.constant(x)), np.where(x > 0, 1, 0))
-
-
-def test_maximum_pooling_counts_no_value_twice():
-    x = tf.reshape(tf.constant([0.0, 0.0, 5.0, 0.0, 0.0]), [1, 5, 1, 1, 1])
-    pool = pooling.MaximumPooling(
-        keras.layers.MaxPooling3D((3, 1, 1), 1, padding="same")
-    )
-    with tf.GradientTape() as tape:
-        tape.watch(x)
-        y = pool(pool(x))[0, 2, 0, 0, 0]
-    total = tf.squeeze(tape.gradient(y, x))
-    np.testing.assert_array_equal(total, [0.0, 0.0, 1.0, 0.0, 0.0])
-
-
 def test_what_cannot_be_folded_is_refused():
     with pytest.raises(ValueError, match="Conv2d_1a_7x7-batch_norm is not of a unit"):
         for_inference(build_inception_v1(size=32, width=1 / 8))
@@ -239,42 +190,6 @@ def test_views_refuse_short_clips():
     for view in (for_inference(build()), for_training(build())):
         with pytest.raises(ValueError, match="a clip of 8 frames; at least 9"):
             view(clips(frames=8), training=False)
-
-
-def test_without_onednn_training_takes_the_right_gradient():
-    """In a process of its own: what the machine's TensorFlow does is decided early."""
-    script = """
-import os
-os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
-import json, keras, tensorflow as tf
-from i3d_tf import fast
-from i3d_tf.fast import pooling
-import numpy as np
-x = np.zeros([1, 9, 32, 32, 1], np.float32)
-x[0, 4, 5, 6, 0] = 5
-x = tf.constant(x)
-inputs = y = keras.Input(x.shape[1:])
-for _ in range(2):
-    y = keras.layers.MaxPooling3D((3, 1, 1), 1, padding="same")(y)
-model = keras.Model(inputs, y)
-totals = []
-for network in (model, fast.for_training(model)):
-    @tf.function
-    def gradient():
-        with tf.GradientTape() as tape:
-            tape.watch(x)
-            y = network(x)[0, 4, 5, 6, 0]
-        return tape.gradient(y, x)
-    totals.append(float(tf.reduce_sum(gradient())))
-print(json.dumps([pooling._gradient_counts_ties('float32'), *totals]))
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
-    )
-    counts_ties, keras_total, fast_total = json.loads(done.stdout)
-    assert fast_total == 1.0
-    # Should TensorFlow mend its kernel, there is nothing left to replace.
-    assert counts_ties == (keras_total > 1.0)
 
 
 def test_model_stays_stock_layers_after_training(tmp_path):

@@ -47,9 +47,9 @@ class AxisPooling(_Pooling):
 
     def call(self, x):
         (time, *sides), (step, *steps) = self.window, self.strides
-        x = tf.nn.max_pool3d(x, [1, *sides], [1, *steps], self.padding)
+        x = _max_pool(x, (1, *sides), (1, *steps), self.padding)
         if time > 1:
-            x = tf.nn.max_pool3d(x, [time, 1, 1], [step, 1, 1], self.padding)
+            x = _max_pool(x, (time, 1, 1), (step, 1, 1), self.padding)
         return x
 
 
@@ -78,6 +78,31 @@ class _Float32AveragePooling(_Pooling):
         y = tf.cast(x, tf.float32)
         y = tf.nn.avg_pool3d(y, self.window, self.strides, self.padding)
         return tf.cast(y, x.dtype)
+
+
+def _max_pool(x, window, strides, padding):
+    """`tf.nn.max_pool3d` with a gradient that does not depend on the graph around it.
+
+    oneDNN's gradient wants the pool's node. In a graph with a loop TensorFlow finds it
+    in some traces only (2.21, which goes through the nodes in the order of pointers)
+    and takes its own kernel, which is wrong, in the others. So the two have a graph of
+    their own here, at the price of the pool once more.
+    """
+
+    @tf.custom_gradient
+    def pool(x):
+        y = tf.nn.max_pool3d(x, window, strides, padding)
+        return y, lambda dy: _pool_gradient(x, dy, window, strides, padding)
+
+    return pool(x)
+
+
+@tf.function(autograph=False, experimental_attributes={"_noinline": True})
+def _pool_gradient(x, dy, window, strides, padding):
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = tf.nn.max_pool3d(x, window, strides, padding)
+    return tape.gradient(y, x, dy)
 
 
 def _maximum_along(x, axis, size, step):
