@@ -22,18 +22,12 @@ def prepare(name, dtype, frames, batch_size):
     if name == "matrix product":
         return _matrix_product(dtype)
     kind, how = name.split(", ")
-    gflop = batch_size * _forward_gflop(frames)
-    if kind == "training":
-        # Each convolution again for the kernel's gradient and for its input's, which
-        # the first, having the clip for input, does without. What is computed once
-        # more to save memory does not count.
-        gflop = 3 * gflop - batch_size * _first_gflop(frames)
     clips = np.random.default_rng(0).uniform(-1, 1, [batch_size, frames, SIZE, SIZE, 3])
     if how.startswith("PyTorch"):
         run, version = _torch(kind, how, dtype, clips.astype("float32"))
     else:
         run, version = _tensorflow(kind, how, dtype, clips.astype("float32"))
-    return Prepared(run, gflop, version)
+    return Prepared(run, batch_size * gflop(kind, frames), version)
 
 
 def _matrix_product(dtype):
@@ -119,13 +113,18 @@ def _plain(dtype):
     return dtype.removeprefix("mixed_")
 
 
-def _forward_gflop(frames):
-    """Of all convolutions; the paper's 64 frames have 111.15 G multiply-adds."""
-    return sum(_convolutions(frames))
+def gflop(kind, frames):
+    """Of a clip's convolutions, "forward" or "training".
 
-
-def _first_gflop(frames):
-    return _convolutions(frames)[0]
+    The paper's 64 frames have 111.15 G multiply-adds.
+    """
+    first, *others = _convolutions(frames)
+    if kind == "forward":
+        return first + sum(others)
+    # Each again for the kernel's gradient and for its input's, which the first, having
+    # the clip for input, does without. What is computed once more to save memory does
+    # not count.
+    return 2 * first + 3 * sum(others)
 
 
 def _convolutions(frames):

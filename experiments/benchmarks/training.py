@@ -98,9 +98,11 @@ def main():
     }
     print(about["machine"])
     for name in _SECTIONS.value:
-        result[name] = {**about, **measures[name]()}
+        # Written as it grows: a section takes long.
+        for measured in measures[name]():
+            result[name] = {**about, **measured}
+            write_json(path, result)
         print(training_tables.TABLES[name](result[name]), flush=True)
-        write_json(path, result)
     print(f"{path}: the figures")
 
 
@@ -130,7 +132,7 @@ def _loop():
             count=count,
             length=length,
         )
-        return {
+        yield {
             "size": size,
             "turns": _run("loop", size=size, rounds=_ROUNDS.value, **records),
             "run": _run("whole_run", size=size, epochs=epochs, **records),
@@ -138,23 +140,19 @@ def _loop():
 
 
 def _memory():
-    return {
-        "rows": [
-            {
-                "size": size,
-                "options": options,
-                **_run("memory", size=size, options=options),
-            }
-            for size, options in _MEMORY[_SIZES.value]
-        ]
-    }
+    rows = []
+    for size, options in _MEMORY[_SIZES.value]:
+        measured = _run("memory", size=size, options=options)
+        rows.append({"size": size, "options": options, **measured})
+        yield {"rows": rows}
 
 
 def _scaling():
     """Each row in turns with one device, whose process stays."""
     size = _SCALING[_SIZES.value]
     alone = _start(_REPLICAS[0], size)
-    ready, rows = alone[0].answer(), []
+    alone[0].answer()
+    rows = []
     for row in _REPLICAS:
         # The first is compared with itself: how much turns differ.
         group = _start(row, size)
@@ -178,7 +176,8 @@ def _scaling():
                 "peak_gb": max(_ends(group)),
             }
         )
-    return {"size": size, "rows": rows, "one": {**ready, "peak_gb": max(_ends(alone))}}
+        yield {"size": size, "rows": rows}
+    _ends(alone)
 
 
 def _take_turn(group, name):

@@ -93,7 +93,8 @@ def whole_run(size, epochs, data_dir):
     size = Size(*size)
     videos = open_dataset(data_dir, DATA_SET).info.splits["train"].num_examples
     per_epoch = videos // size.batch_size
-    config = make_config(size, ("rgb", "flow"), epochs * per_epoch)
+    steps = epochs * per_epoch
+    config = make_config(size, ("rgb", "flow"), steps, evaluate_epochs=0)
     updates = []
 
     def make_timed(*args):

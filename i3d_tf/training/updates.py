@@ -54,11 +54,12 @@ def make_updates(strategy, config, states, view=for_training, compiled=False):
 
     # Nothing in there is for AutoGraph, whose conversion takes seconds.
     @tf.autograph.experimental.do_not_convert
-    def one_pass(batch, step, number, active):
+    def one_pass(batch, after, step, number, active):
         # Of several hosts TensorFlow forgets the batch's size, which dropout wants.
-        inputs, labels = tf.nest.map_structure(
-            lambda x: tf.ensure_shape(x, [clips, *x.shape[1:]]), batch
-        )
+        with tf.control_dependencies([after]):
+            inputs, labels = tf.nest.map_structure(
+                lambda x: tf.ensure_shape(x, [clips, *x.shape[1:]]), batch
+            )
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         first = (number * replicas + replica) * clips
         columns, all_logits = {}, []
@@ -104,7 +105,8 @@ def make_updates(strategy, config, states, view=for_training, compiled=False):
         for k in tf.range(count):
             for number in tf.range(passes):
                 # The clock is read when the pass before is done, then the batch is
-                # fetched: what passes until it is there is waiting.
+                # fetched: what passes until it is there is waiting. The pass begins
+                # after the second reading, or its operations could delay that.
                 with tf.control_dependencies([done]):
                     began = tf.timestamp()
                 with tf.control_dependencies([began]):
@@ -112,9 +114,9 @@ def make_updates(strategy, config, states, view=for_training, compiled=False):
                 arrived = tf.nest.flatten(batch, expand_composites=True)
                 with tf.control_dependencies(arrived):
                     waited += tf.timestamp() - began
-                done = _local(
-                    strategy, strategy.run(one_pass, (batch, step + k, number, active))
-                )
+                read = tf.cast(waited, tf.float32)  # TPUs take no float64
+                work = batch, read, step + k, number, active
+                done = _local(strategy, strategy.run(one_pass, work))
             result = strategy.run(finish, (step + k, active, stop))
             of_update, outcome, stops = (_local(strategy, part) for part in result)
             done = tf.reduce_sum(of_update)
