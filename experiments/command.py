@@ -1,6 +1,8 @@
 """What all commands share: flags in, one clear line out."""
 
+import contextlib
 import os
+import signal
 import sys
 
 from absl import app, logging
@@ -26,6 +28,21 @@ def run(main):
             fail(" ".join(str(error).split()))
 
     app.run(checked)
+
+
+@contextlib.contextmanager
+def ended_by_sigterm():
+    """Within it a run that SIGTERM has ended, and that is saved, ends the process.
+
+    With one line and the exit code by which shells tell that signal.
+    """
+    from i3d_tf.training import Preempted
+
+    try:
+        yield
+    except Preempted as error:
+        print(f"{error}; the same command goes on", flush=True)
+        sys.exit(128 + signal.SIGTERM)
 
 
 def fail(message):

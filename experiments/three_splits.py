@@ -11,9 +11,6 @@ and mean.md, beside the paper's. Stopped and started again, it goes on where it 
 SIGTERM it ends as train does.
 """
 
-import signal
-import sys
-
 from absl import flags
 
 from experiments import command, evaluation_flags
@@ -41,7 +38,7 @@ def main():
     from i3d_tf.evaluation import splits
 
     config = load_config(_CONFIG.value, _SET.value)
-    try:
+    with command.ended_by_sigterm():
         splits.run_splits(
             config,
             _WORKDIR.value,
@@ -53,9 +50,6 @@ def main():
             batch_size=flags.FLAGS.batch_size,
             dtype=flags.FLAGS.dtype,
         )
-    except training.Preempted as error:
-        print(f"{error}; the same command goes on", flush=True)
-        sys.exit(128 + signal.SIGTERM)
     workdir = as_path(_WORKDIR.value)
     print((workdir / "mean.md").read_text("utf-8"))
     print(f"{workdir}: mean of splits {', '.join(map(str, numbers))} in mean.json")

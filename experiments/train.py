@@ -16,9 +16,6 @@ them see, and TF_CONFIG in the environment:
                 "task": {"type": "worker", "index": 0}}'
 """
 
-import signal
-import sys
-
 from absl import flags
 
 from experiments import command
@@ -48,11 +45,8 @@ def main():
 
     config = load_config(_CONFIG.value, _SET.value)
     strategy = training.make_strategy(_STRATEGY.value, _TPU.value)
-    try:
+    with command.ended_by_sigterm():
         history = training.train(config, _WORKDIR.value, _DATA_DIR.value, strategy)
-    except training.Preempted as error:
-        print(f"{error}; the same command goes on", flush=True)
-        sys.exit(128 + signal.SIGTERM)
     last = history[-1]["test"]
     figures = ", ".join(
         f"{name} {value:.1%}" for name, value in last.items() if "top" in name

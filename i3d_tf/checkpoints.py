@@ -41,10 +41,10 @@ def load_workdir(workdir, dtype="float32"):
         if training.freeze_up_to:
             # The averages are of the others alone.
             freeze_up_to(model, training.freeze_up_to)
-        averaged = [] if training.ema_decay is None else model.trainable_variables
-        averages = [tf.Variable(variable.value) for variable in averaged]
         models[stream.name] = model
-        states[stream.name] = tf.train.Checkpoint(model=model, averages=averages)
+        states[stream.name] = tf.train.Checkpoint(
+            model=model, averages=new_averages(model, training)
+        )
     checkpoint, what = tf.train.Checkpoint(**states), "+".join(models)
     if restore_newest(checkpoint, workdir / "checkpoints", what) is None:
         raise ValueError(f"{workdir}: no checkpoint; train has not saved any yet")
@@ -54,6 +54,19 @@ def load_workdir(workdir, dtype="float32"):
             variable.assign(average)
         model.trainable = True
     return config, labels, models
+
+
+def new_averages(model, training):
+    """Variables for the averages of a model's trained weights, or none.
+
+    Which these are must be decided, as by `fine_tuning.freeze_up_to`.
+
+    Args:
+      training: `config.StreamTraining`, whose ema_decay says whether they are kept.
+    """
+    if training.ema_decay is None:
+        return []
+    return [tf.Variable(variable.value) for variable in model.trainable_variables]
 
 
 def saved_checkpoints(folder):

@@ -87,7 +87,10 @@ def centre_view(shape, *, num_frames, size):
 
 
 def sample(frames, start, num_frames):
-    """`[N, ...]` -> `[num_frames, ...]`: frames from `start` on, looped."""
+    """`[N, ...]` -> `[num_frames, ...]`: frames from `start` on, looped.
+
+    Of several starts `[clips, 1]`: `[clips, num_frames, ...]`.
+    """
     indices = (start + tf.range(num_frames)) % tf.shape(frames)[0]
     return tf.gather(frames, indices)
 

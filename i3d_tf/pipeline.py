@@ -166,9 +166,9 @@ def _in_views(builder, data, streams, protocol, *, split, worker=(0, 1)):
         frames, *_ = shape = _shape(example, streams)
         length = protocols.clip_length(protocol, frames)
         starts = protocols.clip_starts(protocol, frames)
-        indices = (starts[:, None] + tf.range(length)) % frames
         of_clips = {
-            stream.name: tf.gather(example[stream.name], indices) for stream in streams
+            stream.name: clips.sample(example[stream.name], starts[:, None], length)
+            for stream in streams
         }
         views = protocols.all_views(protocol, shape, data.size)
         return {**example, **of_clips, "views": views}

@@ -2,22 +2,10 @@
 
 import numpy as np
 import pytest
+from known_answers import LABELS, SCORES
 
 from i3d_tf.evaluation import metrics
 
-# Of classes 0, 0, 0, 1, 1, 2 of four; right are the first, the second and the fourth.
-LABELS = np.array([0, 0, 0, 1, 1, 2])
-SCORES = np.array(
-    [
-        [9, 0, 0, 0],
-        [8, 1, 7, 0],
-        [1, 2, 0, 0],
-        [0, 5, 1, 1],
-        [3, 1, 2, 0],
-        [0, 2, 1, 0],
-    ],
-    np.float32,
-)
 COUNTS = [[2, 1, 0, 0], [1, 1, 0, 0], [0, 1, 0, 0], [0, 0, 0, 0]]
 
 

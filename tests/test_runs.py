@@ -76,6 +76,18 @@ def test_one_clip_and_one_crop_are_center(evaluate):
     }
 
 
+def train_views(data_folder, protocol):
+    """Views of the training videos, six at a time, as the networks get them."""
+    return pipeline.eval_batches(
+        open_dataset(data_folder, "two_stream_folder/tiny"),
+        tiny.config().data,
+        (RGB, FLOW),
+        split="train",
+        batch_size=6,
+        protocol=protocol,
+    )
+
+
 def test_of_videos_as_long_as_a_clip_full_is_center(evaluate):
     center, *_ = evaluate(protocols.center, num_frames=PAIRS, batch_size=1)
     whole, *_ = evaluate(lambda _: protocols.full(None), batch_size=4)
@@ -86,14 +98,7 @@ def test_of_videos_as_long_as_a_clip_full_is_center(evaluate):
 
 def test_logits_are_those_of_the_networks(evaluate, models, data_folder):
     scores, *_ = evaluate(lambda _: protocols.full(20), split="train", batch_size=4)
-    batches = pipeline.eval_batches(
-        open_dataset(data_folder, "two_stream_folder/tiny"),
-        tiny.config().data,
-        (RGB, FLOW),
-        split="train",
-        batch_size=6,
-        protocol=protocols.full(20),
-    )
+    batches = train_views(data_folder, protocols.full(20))
     inputs, _, ids = next(iter(batches))
     assert [id_.decode() for id_ in ids.numpy()] == scores.ids
     for name, model in models.items():
@@ -108,14 +113,7 @@ def test_views_are_averaged_for_each_video(evaluate, models, data_folder):
     scores, *_ = evaluate(
         lambda n: protocols.views(n, 2, 3), split="train", batch_size=4
     )
-    batches = pipeline.eval_batches(
-        open_dataset(data_folder, "two_stream_folder/tiny"),
-        tiny.config().data,
-        (RGB, FLOW),
-        split="train",
-        batch_size=6,
-        protocol=protocol,
-    )
+    batches = train_views(data_folder, protocol)
     for row, (inputs, _, ids) in enumerate(batches):
         assert {id_.decode() for id_ in ids.numpy()} == {scores.ids[row]}
         for name, model in models.items():

@@ -94,7 +94,7 @@ def _scores(config, run, data_dir, make_protocol, last_epoch, batch_size, dtype)
     """(Scores, class names, about) of a trained run, made only if they are not there.
 
     What tells them from those of other networks is the last epoch's entry of the
-    history, with its losses and seconds.
+    history, with its losses.
     """
     wanted = {
         "dataset": config.data.dataset,

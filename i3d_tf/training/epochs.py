@@ -10,10 +10,15 @@ from i3d_tf.training.updates import passes_of
 _NAMED = 8
 
 
+def reader(config, replicas):
+    """(index, count) of this host among those that read files of their own."""
+    return replicas.host if config.own_files else (0, 1)
+
+
 def steps_per_epoch(builder, config, replicas):
     passes, clips = passes_of(config, replicas.total)
     videos = builder.info.splits[config.data.train_split].num_examples
-    hosts = replicas.host[1] if config.own_files else 1
+    _, hosts = reader(config, replicas)
     steps = videos // hosts // (passes * clips * replicas.total // hosts)
     if not steps:
         raise ValueError(
@@ -26,8 +31,9 @@ def steps_per_epoch(builder, config, replicas):
 def make_batches(builder, config, replicas, epoch, done):
     """A function that makes this host's batches after `done` updates of an epoch."""
     passes, clips = passes_of(config, replicas.total)
-    own_files = config.own_files
-    places = (0, replicas.count, replicas.count) if own_files else replicas
+    places = replicas
+    if config.own_files:
+        places = (0, replicas.count, replicas.count)
     return lambda: pipeline.train_batches(
         builder,
         config.data,
@@ -37,7 +43,7 @@ def make_batches(builder, config, replicas, epoch, done):
         epoch=epoch,
         skip=done * passes,
         replicas=tuple(places),
-        worker=replicas.host if own_files else (0, 1),
+        worker=reader(config, replicas),
         as_codes=True,
     )
 

@@ -22,8 +22,8 @@ def is_evaluated(config, epoch, epochs):
     return epoch + 1 == epochs or (every > 0 and (epoch + 1) % every == 0)
 
 
-def make_evaluation(strategy, config, states):
-    """Returns evaluate(builder, notice) -> ({"<stream>_loss": mean, ...}, stopped).
+def make_evaluation(strategy, config, states, builder):
+    """Returns evaluate(notice) -> ({"<stream>_loss": mean, ...}, stopped).
 
     Of every stream the mean cross-entropy (without label smoothing), top-1 and top-5 of
     the test split, centre Views, and of several streams `fused_top1` and `fused_top5`
@@ -35,6 +35,14 @@ def make_evaluation(strategy, config, states):
     names += [f"fused_{top}" for top in _tops()] if len(streams) > 1 else []
     replicas = Replicas.of(strategy)
     _, clips_at_once = passes_of(config, replicas.total)
+    batches, rounds = pipeline.eval_rounds(
+        builder,
+        config.data,
+        config.streams,
+        split=config.data.test_split,
+        batch_size=clips_at_once,
+        replicas=tuple(replicas),
+    )
     averaged_weights = make_averaged_weights(strategy, states)
     with strategy.scope():
         networks = {name: for_evaluation(state.model) for name, state in states.items()}
@@ -69,21 +77,10 @@ def make_evaluation(strategy, config, states):
             sums += tf.cast(of_batch, tf.float64)
         return sums
 
-    def evaluate(builder, notice):
-        def batches():
-            return pipeline.eval_rounds(
-                builder,
-                config.data,
-                config.streams,
-                split=config.data.test_split,
-                batch_size=clips_at_once,
-                replicas=tuple(replicas),
-            )
-
-        _, rounds = batches()
+    def evaluate(notice):
         sums = np.zeros(len(names) + 1)
         with averaged_weights():
-            iterator = distribute(strategy, lambda: batches()[0])
+            iterator = distribute(strategy, lambda: batches)
             for done in tqdm.trange(
                 0, rounds, _ROUNDS, desc="evaluation", leave=False, disable=None
             ):

@@ -17,6 +17,7 @@ from i3d_tf.training.epochs import (
     active_streams,
     make_batches,
     next_look,
+    reader,
     refuse_not_finite,
     steps_per_epoch,
 )
@@ -73,7 +74,7 @@ def train(config, workdir, data_dir, strategy=None):
     _require_one_workdir(strategy, progress.step, workdir)
     history = history_until(workdir, progress.epoch)
     updates = make_updates(strategy, config, states)
-    evaluate = make_evaluation(strategy, config, states)
+    evaluate = make_evaluation(strategy, config, states, builder)
     epochs = math.ceil(config.steps / epoch_steps)
     test_videos = builder.info.splits[config.data.test_split].num_examples
 
@@ -100,7 +101,7 @@ def train(config, workdir, data_dir, strategy=None):
             begin = epoch * epoch_steps
             end = min(begin + epoch_steps, config.steps)
             if replicas.is_chief and progress.step == begin and is_filmed(epoch):
-                worker = replicas.host if config.own_files else (0, 1)
+                worker = reader(config, replicas)
                 events.film(begin, film_of_epoch(builder, config, epoch, worker=worker))
             if progress.step < end:
                 batches = make_batches(
@@ -132,7 +133,7 @@ def train(config, workdir, data_dir, strategy=None):
             }
             if is_evaluated(config, epoch, epochs):
                 began = time.monotonic()
-                entry["test"], stopped = evaluate(builder, notice)
+                entry["test"], stopped = evaluate(notice)
                 end_if_stopped(stopped)
                 terminal.evaluated(epoch, entry["test"], time.monotonic() - began)
                 for name, state in states.items():

@@ -23,35 +23,38 @@ class Progress:
         self._folder = folder
         self._streams = [stream.name for stream in streams]
         self._names = figure_names(self._streams)
-        self._step = tf.Variable(0, dtype=tf.int64)
-        self._epoch = tf.Variable(0, dtype=tf.int64)
+        self.step = self.epoch = 0
         # Per figure its sum over the clips of the epoch under way, and how many these
         # are; per stream the updates left out. In the checkpoint, so that a restart
         # within an epoch changes no figure.
-        self._sums = tf.Variable(tf.zeros([len(self._names), 2], tf.float64))
-        self._skipped = tf.Variable(tf.zeros([len(self._streams)], tf.int64))
-        self._checkpoint = tf.train.Checkpoint(
-            step=self._step,
-            epoch=self._epoch,
-            sums=self._sums,
-            skipped=self._skipped,
-            **states,
-        )
+        self._sums = np.zeros([len(self._names), 2])
+        self._skipped = np.zeros([len(self._streams)], np.int64)
+        # Written to only as a checkpoint is.
+        self._saved = {
+            name: tf.Variable(value) for name, value in self._state().items()
+        }
+        self._checkpoint = tf.train.Checkpoint(**self._saved, **states)
         self._manager = tf.train.CheckpointManager(
             self._checkpoint, str(folder), max_to_keep=2
         )
-        self.step = self.epoch = 0
+
+    def _state(self):
+        return {
+            "step": np.int64(self.step),
+            "epoch": np.int64(self.epoch),
+            "sums": self._sums,
+            "skipped": self._skipped,
+        }
 
     def add(self, figures):
         """Counts the updates of some `results.Figures`."""
         sums = figures.sums()
-        self._sums.assign_add([sums.get(name, (0.0, 0)) for name in self._names])
-        self._skipped.assign_add(
-            [
-                np.sum(figures.outcomes.get(stream, MADE) != MADE)
-                for stream in self._streams
-            ]
-        )
+        # New arrays: TensorFlow may go on using the memory of those it was given.
+        self._sums = self._sums + [sums.get(name, (0.0, 0)) for name in self._names]
+        self._skipped = self._skipped + [
+            np.sum(figures.outcomes.get(stream, MADE) != MADE)
+            for stream in self._streams
+        ]
         self.step += figures.updates
 
     def means(self):
@@ -59,24 +62,24 @@ class Progress:
         return {
             name: total / clips
             for name, (total, clips) in zip(
-                self._names, self._sums.numpy().tolist(), strict=True
+                self._names, self._sums.tolist(), strict=True
             )
             if clips
         }
 
     def skipped(self):
         """{stream name: updates of the epoch that were left out}."""
-        return dict(zip(self._streams, self._skipped.numpy().tolist(), strict=True))
+        return dict(zip(self._streams, self._skipped.tolist(), strict=True))
 
     def end_epoch(self):
-        self._sums.assign(tf.zeros_like(self._sums))
-        self._skipped.assign(tf.zeros_like(self._skipped))
+        self._sums = np.zeros_like(self._sums)
+        self._skipped = np.zeros_like(self._skipped)
         self.epoch += 1
 
     def save(self):
         """Writes a checkpoint, then removes all but the last two."""
-        self._step.assign(self.step)
-        self._epoch.assign(self.epoch)
+        for name, value in self._state().items():
+            self._saved[name].assign(value)
         self._manager.save(checkpoint_number=self.step)
 
     def restore(self):
@@ -86,7 +89,9 @@ class Progress:
         """
         if restore_newest(self._checkpoint, self._folder, "this run") is None:
             return False
-        self.step, self.epoch = int(self._step.numpy()), int(self._epoch.numpy())
+        kept = {name: variable.numpy() for name, variable in self._saved.items()}
+        self.step, self.epoch = int(kept["step"]), int(kept["epoch"])
+        self._sums, self._skipped = kept["sums"], kept["skipped"]
         return True
 
 
@@ -96,7 +101,7 @@ def keep_config(config, workdir, labels):
     Without a checkpoint nothing was begun: a first start that failed, for want of
     memory, say, can be repeated with other settings.
     """
-    path = files.as_path(workdir / "config.json")
+    path = workdir / "config.json"
     kept = {"config": _as_json(config), "labels": labels}
     if saved_checkpoints(workdir / "checkpoints"):
         if not path.is_file():
@@ -138,7 +143,7 @@ def _differences(before, now, prefix=""):
 
 def history_until(workdir, epoch):
     """The entries of epochs that the checkpoint has behind it."""
-    path = files.as_path(workdir / "history.json")
+    path = workdir / "history.json"
     if not path.is_file():
         return []
     history = json.loads(path.read_text("utf-8"))

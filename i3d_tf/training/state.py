@@ -5,6 +5,7 @@ import contextlib
 import keras
 import tensorflow as tf
 
+from i3d_tf.checkpoints import new_averages
 from i3d_tf.fine_tuning import freeze_up_to
 from i3d_tf.inception import build_i3d
 from i3d_tf.training.schedules import Plateau
@@ -57,12 +58,11 @@ def new_stream_state(stream, config, num_classes):
     optimizer = keras.optimizers.SGD(momentum=training.momentum)
     # Else its variables would come into being in the first step, after a restore.
     optimizer.build(model.trainable_variables)
-    averaged = [] if training.ema_decay is None else model.trainable_variables
     scale = FIRST_LOSS_SCALE if config.dtype == "mixed_float16" else 1.0
     return StreamState(
         model=model,
         optimizer=optimizer,
-        averages=[tf.Variable(variable.value) for variable in averaged],
+        averages=new_averages(model, training),
         plateau=Plateau(training),
         loss_scale=tf.Variable(scale),
         good_updates=tf.Variable(0),

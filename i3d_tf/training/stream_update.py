@@ -100,16 +100,15 @@ class StreamUpdate:
             for gradient, variable in zip(gradients, self.variables, strict=True)
         ]
         norm = tf.linalg.global_norm(gradients)
-        finite = tf.math.is_finite(norm)
+        finite = tf.math.is_finite(norm) & tf.math.is_finite(loss)
 
         def make():
-            factor = tf.constant(1.0)
+            rate = learning_rate(training, step) * tf.identity(state.plateau.factor)
+            clipped = gradients
             if training.clip_norm is not None:
                 factor = training.clip_norm / tf.maximum(norm, training.clip_norm)
-            rate = learning_rate(training, step) * tf.identity(state.plateau.factor)
-            for gradient, variable in zip(gradients, self.variables, strict=True):
-                if training.clip_norm is not None:
-                    gradient *= factor
+                clipped = [gradient * factor for gradient in gradients]
+            for gradient, variable in zip(clipped, self.variables, strict=True):
                 state.optimizer.update_step(gradient, variable.value, rate)
             self._average(step)
             for variable, value in zip(self.begun_with, statistics, strict=True):
@@ -123,7 +122,7 @@ class StreamUpdate:
             state.good_updates.assign(0)
             return tf.where(lower, SCALED_DOWN, NOT_FINITE)
 
-        outcome = tf.cond(finite & tf.math.is_finite(loss), make, leave_out)
+        outcome = tf.cond(finite, make, leave_out)
         for statistic, value in zip(self.statistics, self.begun_with, strict=True):
             statistic.assign(tf.identity(value))
         return outcome
