@@ -2,6 +2,7 @@
 Facciolo, IPOL 2013), the flow of the released I3D models."""
 
 import dataclasses
+import functools
 import math
 
 import cv2
@@ -58,13 +59,15 @@ class TVL1:
         if self.engine not in ENGINES:
             raise ValueError(f"engine is {self.engine!r}; known: {', '.join(ENGINES)}")
         self._check_ranges()
-        if self.engine == "opencv":
-            self._solve = _opencv_solver(self)
-        else:
-            # Here, as numba takes a second that no one else has to wait.
-            from flow.tvl1_fast import FastSolver
 
-            self._solve = FastSolver(self)
+    @functools.cached_property
+    def _solve(self):
+        if self.engine == "opencv":
+            return _opencv_solver(self)
+        # Here, as numba takes a second that no one else has to wait.
+        from flow.tvl1_fast import FastSolver
+
+        return FastSolver(self)
 
     def _check_ranges(self):
         for name in ("tau", "lambda_", "theta"):

@@ -50,8 +50,8 @@ def tvl1_flow(previous, current, **parameters):
     """
     if "engine" in parameters:
         raise ValueError("engine: it is none of the parameters here, only of TVL1")
-    # Its defaults and checks are wanted, not its engine: OpenCV's costs nothing.
-    parameters = TVL1("opencv", **parameters)
+    # Its defaults and checks are wanted; an engine is made by its first call only.
+    parameters = TVL1(**parameters)
     frames = [ops.convert_to_tensor(frame) for frame in (previous, current)]
     _check(*frames)
     scales = _pyramid(frames, parameters)

@@ -7,7 +7,11 @@
 The engine runs compiled by XLA, and under TensorFlow also as a plain `tf.function`.
 The batches are pairs of frames of real clips of one size, which OpenCV solves before,
 on one core. Prints a table and leaves flow_graph_<backend>_<device>.json in --output.
-Needs neither TensorFlow under another backend nor numba.
+Needs neither TensorFlow under another backend nor numba, and on a machine with an
+accelerator nor OpenCV and PyAV, if the solved pairs are brought along:
+
+    python -m experiments.benchmarks.flow_graph --clips videos --solved pairs.npz
+    KERAS_BACKEND=jax python -m experiments.benchmarks.flow_graph --solved pairs.npz
 """
 
 import datetime
@@ -22,7 +26,10 @@ from absl import flags
 
 from experiments import command
 
-_CLIPS = flags.DEFINE_string("clips", None, "Folder of videos.", required=True)
+_CLIPS = flags.DEFINE_string("clips", None, "Folder of videos.")
+_SOLVED = flags.DEFINE_string(
+    "solved", None, "File of pairs with OpenCV's flow: read, or written if --clips is."
+)
 _MIDDLEBURY = flags.DEFINE_string("middlebury", None, "As of the flow benchmark.")
 _COUNT = flags.DEFINE_integer("count", 3, "Clips of the size.", lower_bound=1)
 _PAIRS = flags.DEFINE_integer("pairs", 4, "Pairs of frames a clip.", lower_bound=1)
@@ -37,13 +44,13 @@ _OUTPUT = flags.DEFINE_string(
 
 
 def main():
-    import cv2
     import keras
 
     from experiments.benchmarks import machine
     from flow.files import write_json
 
-    cv2.setNumThreads(1)
+    if not _CLIPS.value and not _SOLVED.value:
+        raise ValueError("--clips or --solved must say what is to be solved")
     device = _device(keras.config.backend())
     result = {
         "date": datetime.date.today().isoformat(),
@@ -60,14 +67,20 @@ def main():
         end="",
     )
     print("ratio | mean px off | 99th percentile |\n|---|---|---|---|---|---|---|---|")
-    pairs, expected, seconds = _solved_pairs()
+    if _CLIPS.value:
+        pairs, expected, seconds = _solved_pairs()
+        if _SOLVED.value:
+            np.savez(_SOLVED.value, pairs=pairs, expected=expected, seconds=seconds)
+    else:
+        solved = np.load(_SOLVED.value)
+        pairs, expected, seconds = (solved[name] for name in solved.files)
     for (name, flow), batch in itertools.product(
         _engines(result["backend"]).items(), map(int, _BATCHES.value)
     ):
         row = _measure(flow, pairs, expected, batch)
         row = {"engine": name, "size": pairs.shape[2:], "pairs": batch, **row}
-        row["opencv_frames_s"] = 1 / seconds
-        row["ratio"] = row["frames_s"] * seconds
+        row["opencv_frames_s"] = 1 / float(seconds)
+        row["ratio"] = row["frames_s"] * float(seconds)
         result["rows"].append(row)
         _print(row)
     if _MIDDLEBURY.value:
@@ -124,9 +137,12 @@ def _engines(backend):
 
 def _solved_pairs():
     """(`[N, 2, H, W]` uint8 grey, OpenCV's flow of them, its s a pair)."""
+    import cv2
+
     from experiments.benchmarks.flow_work import first_pairs
     from flow.tvl1 import TVL1
 
+    cv2.setNumThreads(1)
     size = tuple(map(int, _SIZE.value))
     clips = first_pairs(_CLIPS.value, size, clips=_COUNT.value, pairs=_PAIRS.value)
     pairs = np.array([pair for clip in clips for pair in clip])
