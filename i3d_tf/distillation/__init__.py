@@ -1,0 +1,1 @@
+"""Knowledge distillation: a student learns from a teacher that sees other inputs."""
