@@ -1,5 +1,6 @@
 """Trained networks from a workdir, and its checkpoints."""
 
+import dataclasses
 import json
 import re
 
@@ -133,7 +134,12 @@ def load_workdirs(workdirs, dtype="float32"):
                 f"{workdir}: {len(other_labels)} classes, {workdirs[0]} has "
                 f"{len(labels)}, or other names"
             )
-        if other.data != config.data:
+        if _as_tested(other.data) != _as_tested(config.data):
             raise ValueError(f"{workdir}: config.data differs from {workdirs[0]}'s")
         models = {**models, **more}
     return config, labels, models
+
+
+def _as_tested(data):
+    """Without what concerns the clips of training alone."""
+    return dataclasses.replace(data, mirror=True, light=0.0)

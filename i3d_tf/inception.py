@@ -48,7 +48,7 @@ def build_i3d(
       dropout: share of features dropped in training (0.5 in the paper).
       batch_norm_decay: of the moving statistics; 0.999 as released. Short
         trainings want 0.9: after n steps, decay**n of the initial values is left.
-      dtype: "float32" or "mixed_bfloat16"; the logits are float32 in both.
+      dtype: "float32", "mixed_bfloat16" or "mixed_float16"; the logits are float32.
       width: multiplies every filter count but the classes', for small variants.
       seed: of the initial weights and the dropout; None draws one.
 

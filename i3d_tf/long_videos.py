@@ -9,13 +9,14 @@ import keras
 import tensorflow as tf
 
 from i3d_tf.fast import for_inference
+from i3d_tf.fine_tuning import HEAD
 from i3d_tf.weights import untouched_steps
 
 # Frames whose logits are computed at a time. With what they need on both sides RGB of
 # 224 px takes 2.2 GB beside its frames; 1600 frames at once take 4.4 GB.
 CHUNK = 512
 STEP = 8  # frames from one step of the logits to the next
-_ENDPOINT, _LOGITS = "Mixed_5c", "Logits-Conv3d_0c_1x1"
+_ENDPOINT = "Mixed_5c"
 
 
 def _reached():
@@ -44,7 +45,7 @@ def for_long_clips(model, chunk=CHUNK):
     """
     if chunk < STEP or chunk % STEP:
         raise ValueError(f"chunk is {chunk} frames; it must be a multiple of {STEP}")
-    steps_of = for_inference(keras.Model(model.input, model.get_layer(_LOGITS).output))
+    steps_of = for_inference(keras.Model(model.input, model.get_layer(HEAD).output))
     num_classes = model.output.shape[-1]
 
     def logits(clip, training=False):

@@ -238,14 +238,14 @@ def check_fits(builder, data):
     another one than the config's is an error and not a detail. Training and
     evaluation need labels, which a split has for all videos or for none.
     """
-    for split in (data.train_split, data.test_split):
+    for split in (data.test_split, data.train_split):
         first = next(iter(read_examples(builder, split, ())))
         if first["label"] < 0:
             raise ValueError(
                 f"{builder.info.full_name}: the videos of split {split!r} have no "
                 "labels, so that accuracy cannot be known; choose another split"
             )
-    first = next(iter(read_examples(builder, data.train_split, ())))
+    # Of the training split.
     side = min(int(first["height"]), int(first["width"]))
     if side != data.smaller_side:
         raise ValueError(

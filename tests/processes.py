@@ -1,15 +1,15 @@
 """The command `train` in processes of its own, with a recipe of the tiny network."""
 
-import json
 import os
 import pathlib
-import socket
 import subprocess
 import sys
 
+from experiments.benchmarks.turns import cluster
 from i3d_tf.config_file import to_dict
 
 RECIPE = """
+from experiments.benchmarks.turns import cluster
 from i3d_tf.config_file import from_dict
 
 CONFIG = from_dict({values!r})
@@ -36,24 +36,13 @@ def start_training(config, workdir, data_dir, *options, environment=None):
 
 def start_hosts(count, config, workdir, data_dir):
     """Starts a process for each of several hosts, on loopback."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    workers = [f"127.0.0.1:{each.getsockname()[1]}" for each in sockets]
-    for each in sockets:
-        each.close()
     return [
         start_training(
             config,
             workdir,
             data_dir,
             *("--strategy", "multi_worker"),
-            environment={
-                "TF_CONFIG": json.dumps(
-                    {
-                        "cluster": {"worker": workers},
-                        "task": {"type": "worker", "index": index},
-                    }
-                )
-            },
+            environment={"TF_CONFIG": each},
         )
-        for index in range(count)
+        for each in cluster(count)
     ]

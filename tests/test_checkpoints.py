@@ -153,6 +153,17 @@ def test_other_data_are_refused(runs, tmp_path):
         load_workdirs([workdirs["rgb"], other])
 
 
+def test_what_concerns_training_clips_alone_may_differ(runs, tmp_path):
+    workdirs, _ = runs
+
+    def lighter(kept):
+        kept["config"]["data"].update(light=0.3, mirror=False)
+
+    other = _changed(workdirs["flow"], tmp_path / "other", lighter)
+    config, _, models = load_workdirs([workdirs["rgb"], other])
+    assert set(models) == {"rgb", "flow"} and config.data.light == 0.0
+
+
 def test_no_run(tmp_path):
     with pytest.raises(ValueError) as error:
         load_workdir(tmp_path / "none")

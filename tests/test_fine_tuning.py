@@ -1,6 +1,8 @@
 """New classifiers and frozen units: what moves in training, and what must not."""
 
 import dataclasses
+import pathlib
+import shutil
 
 import keras
 import numpy as np
@@ -20,6 +22,7 @@ from i3d_tf.fine_tuning import (
 )
 from i3d_tf.inception import build_i3d, build_inception_v1
 from i3d_tf.streams import FLOW, RGB
+from i3d_tf.training.progress import Progress
 from i3d_tf.training.state import new_stream_state
 from i3d_tf.training.strategies import distribute
 from i3d_tf.training.updates import make_updates
@@ -292,9 +295,12 @@ def test_a_frozen_run_resumes_bit_for_bit(
     weights_file, write_video, tmp_path, monkeypatch
 ):
     tiny.build(tmp_path, write_video)
-    config = _config(weights_file, "Mixed_4f", evaluate_epochs=0)
+    copy = tmp_path / "weights"
+    weights_file = pathlib.Path(weights_file)
+    shutil.copytree(weights_file.parent, copy)
+    config = _config(str(copy / weights_file.name), "Mixed_4f", evaluate_epochs=0)
     training.train(config, tmp_path / "whole", tmp_path / "data")
-    add = training.Progress.add
+    add = Progress.add
 
     def interrupted(self, sums):
         if self.step == 3:
@@ -302,14 +308,17 @@ def test_a_frozen_run_resumes_bit_for_bit(
         add(self, sums)
 
     with monkeypatch.context() as patch:
-        patch.setattr(training.Progress, "add", interrupted)
+        patch.setattr(Progress, "add", interrupted)
         with pytest.raises(KeyboardInterrupt):
             training.train(config, tmp_path / "resumed", tmp_path / "data")
+    # The weights it began with are in the checkpoint, and their file may be gone.
+    shutil.rmtree(copy)
     training.train(config, tmp_path / "resumed", tmp_path / "data")
     whole, resumed = (
         load_workdir(tmp_path / name)[2]["rgb"] for name in ("whole", "resumed")
     )
     for name, value in _weights(whole).items():
         np.testing.assert_array_equal(_weights(resumed)[name], value, name)
+    config = _config(str(weights_file), "Mixed_4f")
     initial = _begin(config, training.make_strategy("one")).model
     _assert_frozen(_weights(initial), _weights(whole), "Mixed_4f")

@@ -65,10 +65,13 @@ def test_kills_leave_no_trace(data_folder, tmp_path):
     while len(killed_at) < KILLS:
         before = state_of(workdir)
         process = start_training(config(), workdir, data_folder)
-        while state_of(workdir) == before:
-            assert process.poll() is None, workdir.with_suffix(".log").read_text()
-            time.sleep(0.01)
-        time.sleep(generator.uniform(0, 0.8))
+        for _ in range(generator.randint(1, 6)):
+            while state_of(workdir) == before:
+                assert process.poll() is None, workdir.with_suffix(".log").read_text()
+                time.sleep(0.01)
+            before = state_of(workdir)
+        # Anywhere between two checkpoints, or while one is written.
+        time.sleep(generator.uniform(0, 0.1))
         process.kill()
         if process.wait() != -signal.SIGKILL:
             break
@@ -81,7 +84,7 @@ def test_kills_leave_no_trace(data_folder, tmp_path):
 
 
 def test_sigterm_saves_first(data_folder, tmp_path):
-    """Within an epoch, where no checkpoint was due; then the run goes on."""
+    """Where no checkpoint was due, at the step that it tells of; and it goes on."""
     rare = dataclasses.replace(config(), checkpoint_steps=10_000, evaluate_epochs=0)
     workdir = tmp_path / "stopped"
     process = start_training(rare, workdir, data_folder)
@@ -94,3 +97,5 @@ def test_sigterm_saves_first(data_folder, tmp_path):
     step = int(log.rpartition("stopped by SIGTERM, saved at step ")[2].split(";")[0])
     assert saved_checkpoints(workdir / "checkpoints")[0].endswith(f"ckpt-{step}")
     assert 0 < step < STEPS
+    assert start_training(rare, workdir, data_folder).wait() == 0
+    assert saved_checkpoints(workdir / "checkpoints")[0].endswith(f"ckpt-{STEPS}")

@@ -156,6 +156,11 @@ def test_other_classes_are_refused(data_folder, models, monkeypatch):
         runs.evaluate_runs(["run"], data_folder, protocols.center)
 
 
+def test_streams_have_one_order_whichever_is_loaded_first(evaluate):
+    scores, *_ = evaluate(protocols.center, streams=("flow", "rgb"))
+    assert list(scores.logits) == ["rgb", "flow"]
+
+
 def test_another_split_is_named(evaluate):
     scores, _, about = evaluate(protocols.center, split="train", streams=("flow",))
     assert about["split"] == "train" and len(scores.ids) == 6

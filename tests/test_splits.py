@@ -45,7 +45,7 @@ def work(monkeypatch):
                 "learning_rate": {"rgb": 0.1},
                 "train": figures,
                 "test": figures,
-                "seconds": 1.5,
+                "skipped": {"rgb": 0},
             }
         ]
 

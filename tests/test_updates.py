@@ -209,12 +209,14 @@ def test_momentum_clipping_smoothing_averages_and_a_step_left_out():
     statistics = {f"flow/{w.path}": w.numpy() for w in model.non_trainable_weights}
     wanted = dict(zip(names, values, strict=True))
     assert_moved(start, run.weights(), {**wanted, **statistics}, 1e-2)
+    trained = run.weights()
     with make_averaged_weights(run.strategy, run.states)():
         averaged = run.weights()
     wanted = dict(zip(names, averages, strict=True))
     assert_moved(start, averaged, {**wanted, **statistics}, 1e-2)
     # And they are taken back.
-    assert np.array_equal(run.weights()[names[0]], run.state.model.weights[0].numpy())
+    for path, value in run.weights().items():
+        np.testing.assert_array_equal(value, trained[path], err_msg=path)
 
 
 def test_updates_do_not_depend_on_how_their_clips_are_spread():
@@ -327,7 +329,13 @@ def test_float16_scales_the_loss():
     for path, value in run.weights().items():
         np.testing.assert_array_equal(value, before[path], err_msg=path)
 
+    # A loss that is not finite is none of the scale's doing.
     run.state.loss_scale.assign(2.0**10)
+    batches[1][0]["flow"][0, 0, 0, 0, 0] = np.nan
+    (figures,) = run.run(batches[1:])
+    assert figures.outcomes["flow"].tolist() == [NOT_FINITE]
+    assert float(run.state.loss_scale) == 2.0**10
+
     run.state.good_updates.assign(1999)
     (figures,) = run.run(batches[:1])
     assert figures.outcomes["flow"].tolist() == [MADE]

@@ -13,12 +13,12 @@ import functools
 import itertools
 import pathlib
 import re
-import time
 
 import numpy as np
 from absl import flags
 
 from experiments import command
+from experiments.benchmarks import turns
 
 _BATCHES = flags.DEFINE_list("batches", ["8"], "Clips at a time.")
 _DTYPES = flags.DEFINE_list("dtypes", ["mixed_bfloat16", "float32"], "Of the network.")
@@ -70,10 +70,8 @@ def main():
         _DTYPES.value, _WORKS.value, map(int, _BATCHES.value)
     ):
         run = _network(work, dtype, batch)
-        began = time.perf_counter()
-        run()
-        compiling = time.perf_counter() - began
-        seconds = [_seconds(run) for _ in range(_ROUNDS.value)]
+        compiling = turns.seconds(run)
+        seconds = [turns.seconds(run) for _ in range(_ROUNDS.value)]
         best = min(seconds)
         rate = network_work.gflop(work, _FRAMES.value) * batch / best / 1e3
         row = {
@@ -96,12 +94,6 @@ def main():
     print(f"{path}: the figures")
 
 
-def _seconds(run):
-    began = time.perf_counter()
-    run()
-    return time.perf_counter() - began
-
-
 def _matrix_product(dtype):
     """TFLOP/s."""
     import jax
@@ -114,7 +106,7 @@ def _matrix_product(dtype):
         product(factor).block_until_ready()
 
     run()
-    return 2 * _PRODUCT**3 / min(_seconds(run) for _ in range(5)) / 1e12
+    return 2 * _PRODUCT**3 / min(turns.seconds(run) for _ in range(5)) / 1e12
 
 
 def _network(work, dtype, batch):

@@ -69,7 +69,7 @@ def evaluate_runs(
     frames = protocol.num_frames
     ready = for_long_clips if frames is None or frames > CHUNK else for_inference
     scores = score(
-        {name: ready(model) for name, model in models.items()},
+        {stream.name: ready(models[stream.name]) for stream in streams},
         shown(batches, streams),
         protocol.num_views,
     )

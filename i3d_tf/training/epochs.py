@@ -10,7 +10,7 @@ from i3d_tf.training.updates import passes_of
 _NAMED = 8
 
 
-def reader(config, replicas):
+def worker_of(config, replicas):
     """(index, count) of this host among those that read files of their own."""
     return replicas.host if config.own_files else (0, 1)
 
@@ -18,7 +18,7 @@ def reader(config, replicas):
 def steps_per_epoch(builder, config, replicas):
     passes, clips = passes_of(config, replicas.total)
     videos = builder.info.splits[config.data.train_split].num_examples
-    _, hosts = reader(config, replicas)
+    _, hosts = worker_of(config, replicas)
     steps = videos // hosts // (passes * clips * replicas.total // hosts)
     if not steps:
         raise ValueError(
@@ -43,7 +43,7 @@ def make_batches(builder, config, replicas, epoch, done):
         epoch=epoch,
         skip=done * passes,
         replicas=tuple(places),
-        worker=reader(config, replicas),
+        worker=worker_of(config, replicas),
         as_codes=True,
     )
 

@@ -11,15 +11,16 @@ import tensorflow as tf
 
 from flow import files
 from i3d_tf import pipeline
+from i3d_tf.checkpoints import saved_checkpoints
 from i3d_tf.curves import training_curves
 from i3d_tf.datasets import open_dataset
 from i3d_tf.training.epochs import (
     active_streams,
     make_batches,
     next_look,
-    reader,
     refuse_not_finite,
     steps_per_epoch,
+    worker_of,
 )
 from i3d_tf.training.evaluating import is_evaluated, make_evaluation
 from i3d_tf.training.events import Events
@@ -61,9 +62,10 @@ def train(config, workdir, data_dir, strategy=None):
     epoch_steps = steps_per_epoch(builder, config, replicas)
     labels = builder.info.features["label"].names
 
+    begun = bool(saved_checkpoints(workdir / "checkpoints"))
     with strategy.scope():
         states = {
-            stream.name: new_stream_state(stream, config, len(labels))
+            stream.name: new_stream_state(stream, config, len(labels), begun)
             for stream in config.streams
         }
     if replicas.is_chief:
@@ -101,7 +103,7 @@ def train(config, workdir, data_dir, strategy=None):
             begin = epoch * epoch_steps
             end = min(begin + epoch_steps, config.steps)
             if replicas.is_chief and progress.step == begin and is_filmed(epoch):
-                worker = reader(config, replicas)
+                worker = worker_of(config, replicas)
                 events.film(begin, film_of_epoch(builder, config, epoch, worker=worker))
             if progress.step < end:
                 batches = make_batches(

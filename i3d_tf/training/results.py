@@ -13,8 +13,8 @@ class Figures(NamedTuple):
     """What K updates of B clips gave.
 
     Attributes:
-      values: {name: [K, B]}: `<stream>_loss`, `<stream>_top1` and, of several streams,
-        `fused_top1` of each clip.
+      values: {name: [K, B]}: of each clip `<stream>_loss` (with label smoothing, unlike
+        that of the test), `<stream>_top1` and, of several streams, `fused_top1`.
       outcomes: {stream name: [K]}: MADE, SCALED_DOWN or NOT_FINITE.
       waited: seconds in which an update waited for its clips.
       stop: whether a host was asked to.

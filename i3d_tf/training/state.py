@@ -28,8 +28,11 @@ class StreamState(tf.train.Checkpoint):
     """
 
 
-def new_stream_state(stream, config, num_classes):
+def new_stream_state(stream, config, num_classes, begun=False):
     """The stream's network and optimiser as the training begins.
+
+    Of a run that has `begun` they are about to be restored: the initial weights are not
+    read, and their file need no longer be there.
 
     Raises ValueError if units are to be frozen that have no weights yet, and for
     initial weights that do not fit.
@@ -45,7 +48,7 @@ def new_stream_state(stream, config, num_classes):
         width=config.width,
         seed=config.seed,
     )
-    if training.initial_weights:
+    if training.initial_weights and not begun:
         load_released(model, training.initial_weights, new_head=True)
     if training.freeze_up_to:
         if not training.initial_weights:

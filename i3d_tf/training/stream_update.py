@@ -68,8 +68,11 @@ class StreamUpdate:
             total.assign_add(tf.identity(statistic))
         return logits, losses
 
-    def sums(self):
-        """What is to be added over the replicas: gradients, then statistics."""
+    def take_sums(self):
+        """What is to be added over the replicas: gradients, then statistics.
+
+        The next update begins with sums of zero.
+        """
         totals = [tf.identity(v) for v in (*self.gradients, *self.statistic_sums)]
         for variable in (*self.gradients, *self.statistic_sums):
             variable.assign(tf.zeros_like(variable))
@@ -118,7 +121,8 @@ class StreamUpdate:
 
         def leave_out():
             lower = tf.math.is_finite(loss) & (scale > 1)
-            state.loss_scale.assign(tf.maximum(scale / 2, 1.0))
+            # A loss that is not finite is none of the scale's doing.
+            state.loss_scale.assign(tf.where(lower, scale / 2, scale))
             state.good_updates.assign(0)
             return tf.where(lower, SCALED_DOWN, NOT_FINITE)
 

@@ -81,7 +81,7 @@ def make_updates(strategy, config, states, view=for_training, compiled=False):
     @tf.autograph.experimental.do_not_convert
     def finish(step, active, stop):
         sums = [tf.identity(figures), tf.cast(stop, tf.float32)]
-        sums += [tensor for name in active for tensor in streams[name].sums()]
+        sums += [tensor for name in active for tensor in streams[name].take_sums()]
         sums = tf.distribute.get_replica_context().all_reduce("SUM", sums)
         all_figures, stops, *sums = sums
         outcomes = []
