@@ -14,6 +14,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 def run(main):
     """Runs main() under absl flags; bad input ends in one line and exit code 1.
 
+    So does Ctrl-C, with the exit code by which shells tell it.
+
     ValueError and OSError are what the library raises for input that it cannot
     use. Anything else is a bug and keeps its traceback.
     """
@@ -26,6 +28,9 @@ def run(main):
             main()
         except (ValueError, OSError) as error:
             fail(" ".join(str(error).split()))
+        except KeyboardInterrupt:
+            print("interrupted", file=sys.stderr)
+            sys.exit(128 + signal.SIGINT)
 
     app.run(checked)
 

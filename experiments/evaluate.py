@@ -26,6 +26,7 @@ _OUTPUT = flags.DEFINE_string(
 )
 evaluation_flags.define_protocol()
 evaluation_flags.define_fusion()
+flags.adopt_module_key_flags(evaluation_flags)
 
 
 def main():

@@ -16,6 +16,7 @@ _SCORES = flags.DEFINE_multi_string(
 )
 _OUTPUT = flags.DEFINE_string("output", None, "Folder.", required=True)
 evaluation_flags.define_fusion()
+flags.adopt_module_key_flags(evaluation_flags)
 
 
 def main():

@@ -25,6 +25,7 @@ _STRATEGY = flags.DEFINE_enum(
 )
 evaluation_flags.define_protocol()
 evaluation_flags.define_fusion()
+flags.adopt_module_key_flags(evaluation_flags)
 
 
 def main():

@@ -110,6 +110,11 @@ class StreamTraining:
             raise ValueError(f"boundaries {self.boundaries} must rise")
         _at_least("steps", self.steps, 1)
         _at_least("warmup_steps", self.warmup_steps, 0)
+        if self.warmup_steps > self.steps:
+            raise ValueError(
+                f"warmup_steps is {self.warmup_steps}, of {self.steps} steps: the rate "
+                "would never be the whole one"
+            )
         _at_least("plateau_patience", self.plateau_patience, 1)
         _within("dropout", self.dropout)
         _within("label_smoothing", self.label_smoothing)

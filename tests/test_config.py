@@ -117,6 +117,7 @@ def test_overrides_are_checked_together_and_the_last_one_wins(recipe):
         ("rgb.dropout=True", "'True' is not of type float"),
         ("data.mirror=1", "'1' is not of type bool"),
         ("rgb.learning_rates=0.1", "'0.1' is not of type tuple"),
+        ("rgb.learning_rates=0.1", ", which is written (0.1,) for one value"),
         ("rgb.learning_rates=(0.1, 'a')", "is not of type tuple"),
         ("rgb.boundaries=(1.5,)", "is not of type tuple"),
         ("rgb.initial_weights=12", "'12' is not of type str | None"),
@@ -128,6 +129,12 @@ def test_override_errors(recipe, override, message):
     assert message in str(error.value)
     assert override in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_warmup_that_never_ends_is_refused():
+    warm = StreamTraining(steps=6, learning_rates=(0.1,), warmup_steps=6)
+    with pytest.raises(ValueError, match="^warmup_steps is 7, of 6 steps: the rate wo"):
+        dataclasses.replace(warm, warmup_steps=7)
 
 
 def test_override_of_a_stream_that_is_left_out(recipe):

@@ -7,7 +7,7 @@ import tensorflow as tf
 from i3d_tf import evaluation
 from i3d_tf.evaluation import Fusion, Scores
 from i3d_tf.evaluation.metrics import softmax
-from i3d_tf.evaluation.scores import parse_weights, predictions
+from i3d_tf.evaluation.scores import FUSIONS, parse_weights, predictions
 
 LOGITS = np.array(
     [
@@ -159,7 +159,7 @@ def test_one_view_has_no_other_probabilities_than_its_softmax():
     assert scores.probabilities is None
     values, probabilities = predictions(scores, Fusion("probabilities"))["rgb"]
     np.testing.assert_array_equal(probabilities, softmax(scores.logits["rgb"]))
-    assert values is probabilities
+    np.testing.assert_allclose(np.exp(values), probabilities, rtol=1e-12)
 
 
 def test_networks_are_traced_once():
@@ -214,11 +214,26 @@ def test_fusions_differ_where_one_stream_is_surer():
     values, probabilities = predictions(scores, Fusion("probabilities"))["fused"]
     near = 1 / (1 + np.exp(-0.1))
     expected = [[(0.1 + near) / 2, 0.4, (0.1 + 1 - near) / 2]]
-    np.testing.assert_allclose(values, expected, rtol=1e-5)
-    assert probabilities is values
+    np.testing.assert_allclose(probabilities, expected, rtol=1e-5)
+    np.testing.assert_allclose(np.exp(values), probabilities, rtol=1e-12)
     weighted = Fusion("probabilities", {"rgb": 3.0, "flow": 1.0})
-    values, _ = predictions(scores, weighted)["fused"]
-    np.testing.assert_allclose(values[0, 1], 0.6, rtol=1e-5)
+    _, probabilities = predictions(scores, weighted)["fused"]
+    np.testing.assert_allclose(probabilities[0, 1], 0.6, rtol=1e-5)
+    alone = Fusion("probabilities", {"rgb": 1.0, "flow": 0.0})
+    found = predictions(scores, alone)
+    np.testing.assert_allclose(found["fused"][1], found["rgb"][1], rtol=1e-12)
+
+
+def test_classes_far_behind_keep_their_places():
+    """Whatever is averaged, one stream's own ranks are those of its logits."""
+    logits = np.array([[1300.0, -1700.0, -900.0, 0.0, -901.0, -1500.0]], np.float32)
+    scores = Scores(["a"], np.array([4]), {"rgb": logits, "flow": logits + 5})
+    assert softmax(logits)[0, 1:].max() == 0
+    for kind in FUSIONS:
+        for name, (values, probabilities) in predictions(scores, Fusion(kind)).items():
+            shares = [evaluation.top_k(values, scores.labels, k) for k in (3, 4)]
+            assert shares == [0, 1], (kind, name)
+            np.testing.assert_array_equal(probabilities, [[1, 0, 0, 0, 0, 0]])
 
 
 def test_probabilities_over_views_are_those_that_are_fused():
@@ -226,8 +241,8 @@ def test_probabilities_over_views_are_those_that_are_fused():
     logits = {name: np.zeros([1, 2], np.float32) for name in of_views}
     scores = Scores(["a"], np.array([0]), logits, of_views)
     found = predictions(scores, Fusion("probabilities", {"rgb": 3.0, "flow": 1.0}))
-    np.testing.assert_array_equal(found["rgb"][0], of_views["rgb"])
-    np.testing.assert_array_equal(found["fused"][0], [[0.375, 0.625]])
+    np.testing.assert_allclose(found["rgb"][1], of_views["rgb"], rtol=1e-12)
+    np.testing.assert_allclose(found["fused"][1], [[0.375, 0.625]], rtol=1e-12)
 
 
 def test_weights_are_named():

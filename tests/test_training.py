@@ -162,8 +162,9 @@ def test_resume_equals_uninterrupted_training(
 
 def test_a_finished_run_is_left_as_it_is(run, data_folder):
     workdir, history = run
-    before = weights(workdir)
+    before, files = weights(workdir), sorted(workdir.rglob("*"))
     assert training.train(RUN, workdir, data_folder) == history
+    assert sorted(workdir.rglob("*")) == files
     for name, value in weights(workdir).items():
         np.testing.assert_array_equal(value, before[name])
 

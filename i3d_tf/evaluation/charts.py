@@ -109,7 +109,8 @@ def reliability_diagram(found, path, title):
     for name, one in found.items():
         color = COLORS.get(name, "tab:green")
         label = f"{name}: error {one.error:.1%}"
-        style = {"marker": "o", "markersize": 4, "color": color}
+        # Not cut off at 100 %, where it often is.
+        style = {"marker": "o", "markersize": 4, "color": color, "clip_on": False}
         some = one.videos > 0
         upper.plot(one.confidence[some], one.accuracy[some], label=label, **style)
         lower.stairs(one.videos, one.edges, color=color, linewidth=1.5)

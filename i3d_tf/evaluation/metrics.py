@@ -114,10 +114,12 @@ def reliability(probabilities, labels, bins=BINS):
 
 
 def softmax(logits):
-    """[..., num_classes] float64, of logits; a row with NaN is all NaN.
+    """[..., num_classes] float64, of logits; a row with NaN is all NaN."""
+    return np.exp(log_softmax(logits))
 
-    In float64, so that classes far behind keep their order.
-    """
+
+def log_softmax(logits):
+    """Its logarithm, finite and in order also where `softmax` is 0."""
     logits = np.asarray(logits, np.float64)
-    powers = np.exp(logits - np.max(logits, axis=-1, keepdims=True))
-    return powers / powers.sum(axis=-1, keepdims=True)
+    logits = logits - np.max(logits, axis=-1, keepdims=True)
+    return logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 import tqdm
 
-from i3d_tf.evaluation.metrics import softmax, top_k
+from i3d_tf.evaluation.metrics import log_softmax, softmax, top_k
 
 FUSIONS = ("logits", "probabilities")
 
@@ -154,17 +154,29 @@ def predictions(scores, fusion):
 
     Returns:
       {"rgb": (values, probabilities), "flow": ..., "fused": ...}, both
-      [N, num_classes]. The values rank the classes: logits, or the probabilities
-      where these are what is averaged.
+      [N, num_classes]. The values rank the classes: logits, or the logarithms of the
+      probabilities where these are what is averaged.
     """
     if fusion.kind == "logits":
         fused = with_fused(scores.logits, fusion.weights)
         return {name: (value, softmax(value)) for name, value in fused.items()}
-    of_streams = scores.probabilities or {
-        name: softmax(value) for name, value in scores.logits.items()
-    }
-    fused = with_fused(of_streams, fusion.weights)
-    return {name: (value, value) for name, value in fused.items()}
+    if scores.probabilities:
+        with np.errstate(divide="ignore"):
+            logs = {name: np.log(value) for name, value in scores.probabilities.items()}
+    else:
+        # Logarithms all the way: of far logits the probabilities are all 0, and ties.
+        logs = {name: log_softmax(value) for name, value in scores.logits.items()}
+    if len(logs) > 1:
+        logs["fused"] = _log_mean(logs, fusion.weights)
+    return {name: (value, np.exp(value)) for name, value in logs.items()}
+
+
+def _log_mean(logs, weights):
+    """Logarithm of the mean of the streams' probabilities, 1:1 or weighted."""
+    shares = np.array([(weights or {}).get(name, 1.0) for name in logs], np.float64)
+    with np.errstate(divide="ignore"):
+        shares = np.log(shares / shares.sum())
+    return np.logaddexp.reduce(np.stack(list(logs.values())) + shares[:, None, None])
 
 
 def accuracies(scores):

@@ -71,13 +71,16 @@ def train(config, workdir, data_dir, strategy=None):
     if replicas.is_chief:
         keep_config(config, workdir, labels)
     progress = Progress(config.streams, workdir / "checkpoints", states)
-    if progress.restore() and replicas.is_chief:
-        print(f"{workdir}: continues after step {progress.step}", flush=True)
+    progress.restore()
     _require_one_workdir(strategy, progress.step, workdir)
     history = history_until(workdir, progress.epoch)
+    epochs = math.ceil(config.steps / epoch_steps)
+    if progress.epoch == epochs:
+        return history
+    if begun and replicas.is_chief:
+        print(f"{workdir}: continues after step {progress.step}", flush=True)
     updates = make_updates(strategy, config, states)
     evaluate = make_evaluation(strategy, config, states, builder)
-    epochs = math.ceil(config.steps / epoch_steps)
     test_videos = builder.info.splits[config.data.test_split].num_examples
 
     def save():
