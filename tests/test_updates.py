@@ -267,6 +267,7 @@ def test_passes_are_groups_of_batch_norm_and_their_statistics_are_averaged():
     assert_moved(before, run.weights(), wanted)
 
 
+@pytest.mark.slow
 def test_synchronised_batch_norm_makes_replicas_one_batch():
     """To 1e-5 where weights move by 1e-2: sums are added in another order."""
     stream = dataclasses.replace(PLAIN, dropout=0.5, learning_rates=(0.01,))
