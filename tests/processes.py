@@ -9,7 +9,6 @@ from experiments.benchmarks.turns import cluster
 from i3d_tf.config_file import to_dict
 
 RECIPE = """
-from experiments.benchmarks.turns import cluster
 from i3d_tf.config_file import from_dict
 
 CONFIG = from_dict({values!r})
