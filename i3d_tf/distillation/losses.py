@@ -100,30 +100,35 @@ class AttentionTransfer(_Loss):
         return ops.mean(ops.square(_attention(teacher) - _attention(student)))
 
 
-class SimilarityPreserving(_Loss):
+class _OfPairs(_Loss):
+    """Of all pairs of a batch's examples, whose features may have any shapes."""
+
+    def _check(self, teacher, student):
+        if not teacher or not student or not _alike(teacher[0], student[0]):
+            raise ValueError(
+                f"{type(self).__name__} compares features of one batch; the teacher's "
+                f"are {list(teacher)}, the student's {list(student)}"
+            )
+
+
+class SimilarityPreserving(_OfPairs):
     """Which examples of a batch are alike (Tung & Mori 2019, equation 4; weight 3000).
 
     The products of all pairs of examples, each row of length 1; the mean squared
     difference of the two matrices. Features may have any shapes after the batch.
     """
 
-    def _check(self, teacher, student):
-        _check_batches(self, teacher, student)
-
     def _of(self, teacher, student):
         return ops.mean(ops.square(_similarities(teacher) - _similarities(student)))
 
 
-class ProbabilisticTransfer(_Loss):
+class ProbabilisticTransfer(_OfPairs):
     """PKT (Passalis & Tefas 2018, equations 6 and 7; weight 30000).
 
     From each example's cosines to all of the batch, 1 added, a distribution; the
     divergence of the student's from the teacher's, mean over all pairs. Features may
     have any shapes after the batch.
     """
-
-    def _check(self, teacher, student):
-        _check_batches(self, teacher, student)
 
     def _of(self, teacher, student):
         wanted, got = _neighbours(teacher), _neighbours(student)
@@ -132,14 +137,6 @@ class ProbabilisticTransfer(_Loss):
 
 def _alike(first, second):
     return first is None or second is None or first == second
-
-
-def _check_batches(loss, teacher, student):
-    if not teacher or not student or not _alike(teacher[0], student[0]):
-        raise ValueError(
-            f"{type(loss).__name__} compares features of one batch; the teacher's are "
-            f"{list(teacher)}, the student's {list(student)}"
-        )
 
 
 def _flat(features):
