@@ -110,9 +110,9 @@ def _parse(text, wanted, override):
         value = text  # A string without quotes, for fields that may be None.
     if _fits(value, wanted):
         return _convert(value, wanted)
-    hint = ", which is written (0.1,) for one value" if isinstance(value, float) else ""
-    if typing.get_origin(wanted) is not tuple:
-        hint = ""
+    hint = ""
+    if typing.get_origin(wanted) is tuple and isinstance(value, float):
+        hint = ", which is written (0.1,) for one value"
     raise ValueError(
         f"{override}: {text!r} is not of type {getattr(wanted, '__name__', wanted)}"
         f"{hint}"
