@@ -7,8 +7,8 @@
 The engine runs compiled by XLA, and under TensorFlow also as a plain `tf.function`.
 The batches are pairs of frames of real clips of one size, which OpenCV solves before,
 on one core. Prints a table and leaves flow_graph_<backend>_<device>.json in --output.
-Needs neither TensorFlow under another backend nor numba, and on a machine with an
-accelerator nor OpenCV and PyAV, if the solved pairs are brought along:
+Needs neither TensorFlow under another backend nor numba. A machine with an accelerator
+needs neither the videos nor OpenCV's own TV-L1, if the solved pairs are brought along:
 
     python -m experiments.benchmarks.flow_graph --clips videos --solved pairs.npz
     KERAS_BACKEND=jax python -m experiments.benchmarks.flow_graph --solved pairs.npz
@@ -67,20 +67,14 @@ def main():
         end="",
     )
     print("ratio | mean px off | 99th percentile |\n|---|---|---|---|---|---|---|---|")
-    if _CLIPS.value:
-        pairs, expected, seconds = _solved_pairs()
-        if _SOLVED.value:
-            np.savez(_SOLVED.value, pairs=pairs, expected=expected, seconds=seconds)
-    else:
-        solved = np.load(_SOLVED.value)
-        pairs, expected, seconds = (solved[name] for name in solved.files)
+    pairs, expected, seconds = _solved_pairs()
     for (name, flow), batch in itertools.product(
         _engines(result["backend"]).items(), map(int, _BATCHES.value)
     ):
         row = _measure(flow, pairs, expected, batch)
         row = {"engine": name, "size": pairs.shape[2:], "pairs": batch, **row}
-        row["opencv_frames_s"] = 1 / float(seconds)
-        row["ratio"] = row["frames_s"] * float(seconds)
+        row["opencv_frames_s"] = 1 / seconds
+        row["ratio"] = row["frames_s"] * seconds
         result["rows"].append(row)
         _print(row)
     if _MIDDLEBURY.value:
@@ -137,6 +131,9 @@ def _engines(backend):
 
 def _solved_pairs():
     """(`[N, 2, H, W]` uint8 grey, OpenCV's flow of them, its s a pair)."""
+    if not _CLIPS.value:
+        solved = np.load(_SOLVED.value)
+        return solved["pairs"], solved["expected"], float(solved["seconds"])
     import cv2
 
     from experiments.benchmarks.flow_work import first_pairs
@@ -152,7 +149,10 @@ def _solved_pairs():
     opencv(*pairs[0])  # It makes its buffers before the clock runs.
     began = time.perf_counter()
     expected = np.stack([opencv(*pair) for pair in pairs])
-    return pairs, expected, (time.perf_counter() - began) / len(pairs)
+    seconds = (time.perf_counter() - began) / len(pairs)
+    if _SOLVED.value:
+        np.savez(_SOLVED.value, pairs=pairs, expected=expected, seconds=seconds)
+    return pairs, expected, seconds
 
 
 def _measure(flow, pairs, expected, batch):

@@ -23,14 +23,14 @@ from experiments.benchmarks import turns
 _BATCHES = flags.DEFINE_list("batches", ["8"], "Clips at a time.")
 _DTYPES = flags.DEFINE_list("dtypes", ["mixed_bfloat16", "float32"], "Of the network.")
 _FRAMES = flags.DEFINE_integer("frames", 64, "T of a clip.", lower_bound=9)
-_WORKS = flags.DEFINE_list("works", ["training", "forward"], "What is timed.")
+_KINDS = ["training", "forward"]
+_WORKS = flags.DEFINE_list("works", _KINDS, "What is timed.")
 _ROUNDS = flags.DEFINE_integer("rounds", 10, "Timed runs of each.", lower_bound=1)
 _OUTPUT = flags.DEFINE_string(
     "output", "experiments/benchmarks/results", "Folder of the JSON file."
 )
 
 _PRODUCT = 8192
-_WORK_NAMES = ("training", "forward")
 
 
 def main():
@@ -40,7 +40,7 @@ def main():
         raise ValueError(
             f"Keras's backend is {keras.config.backend()}; set KERAS_BACKEND=jax"
         )
-    if unknown := set(_WORKS.value) - set(_WORK_NAMES):
+    if unknown := set(_WORKS.value) - set(_KINDS):
         raise ValueError(f"--works: there is no {', '.join(sorted(unknown))}")
     import jax
 
