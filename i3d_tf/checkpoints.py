@@ -9,7 +9,7 @@ import tensorflow as tf
 from flow import files
 from i3d_tf import config_file
 from i3d_tf.fine_tuning import freeze_up_to
-from i3d_tf.inception import build_i3d
+from i3d_tf.tasks import task_of
 
 
 def load_workdir(workdir, dtype="float32"):
@@ -31,13 +31,7 @@ def load_workdir(workdir, dtype="float32"):
     config, labels = config_file.from_dict(kept["config"]), kept["labels"]
     models, states = {}, {}
     for stream in config.streams:
-        model = build_i3d(
-            stream,
-            len(labels),
-            size=config.data.size,
-            width=config.width,
-            dtype=dtype,
-        )
+        model = task_of(config.data).build(stream, config, len(labels), dtype=dtype)
         training = getattr(config, stream.name)
         if training.freeze_up_to:
             # The averages are of the others alone.

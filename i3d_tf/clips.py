@@ -1,7 +1,8 @@
 """From encoded frames to a network's clip: pure tensor functions.
 
 sample (which frames) -> decode (only these, only the crop) -> mirror -> normalise.
-Up to the last step a clip is `[T, H, W, C]` uint8 codes, a quarter of the memory.
+Up to the last step a clip is `[T, H, W, C]` codes of a byte, a quarter of the memory
+(depth has two).
 A `View` is drawn once per example and applied to every stream, so that the streams
 cannot differ. All functions run eagerly and inside `Dataset.map`.
 """
@@ -99,12 +100,12 @@ def decode(encoded, stream, view, height, size):
     """Decodes the crop of encoded frames, and nothing beside it.
 
     Args:
-      encoded: `[T]` JPEG strings, each a picture of the stream's planes above each
-        other, `[planes * height, W, channels / planes]`.
+      encoded: `[T]` JPEG strings (of codes of 16 bits PNG), each a picture of the
+        stream's planes above each other, `[planes * height, W, channels / planes]`.
       height: of the frames in px, without the stacking.
 
     Returns:
-      `[T, size, size, C]` uint8.
+      `[T, size, size, C]` of the stream's code_dtype.
     """
     # One window, from the top of the first plane's crop to the end of the last one's:
     # a window for each would decode again what lies above it.
@@ -120,10 +121,15 @@ def decode(encoded, stream, view, height, size):
             dct_method="INTEGER_ACCURATE",
         )
 
+    def decode_window_of_png(png):
+        whole = tf.io.decode_png(png, channels, stream.code_dtype)
+        return whole[view.top : view.top + rows, view.left : view.left + size]
+
+    is_jpeg = stream.code_dtype == "uint8"
     windows = tf.map_fn(
-        decode_window,
+        decode_window if is_jpeg else decode_window_of_png,
         encoded,
-        fn_output_signature=tf.TensorSpec([None, size, channels], tf.uint8),
+        fn_output_signature=tf.TensorSpec([None, size, channels], stream.code_dtype),
         # There is a clip for every core already.
         parallel_iterations=1,
     )
@@ -173,8 +179,10 @@ def mirror(codes, stream, mirrored):
 
 
 def _reverse_columns(codes):
-    """`[T, H, W, C]` uint8, left-right reversed."""
+    """`[T, H, W, C]`, left-right reversed."""
     _, _, width, channels = codes.shape
+    if codes.dtype != tf.uint8:
+        return tf.reverse(codes, [2])
     if channels == 2:
         # A pixel as one number, which takes an eighth of the time.
         pixels = tf.reshape(tf.bitcast(codes, tf.uint16), [-1, width])
@@ -191,11 +199,11 @@ def _cut(codes, stream):
     highest = math.floor(stream.zero + stream.scale)
     if lowest > 0:
         codes = tf.maximum(codes, lowest)
-    return tf.minimum(codes, highest) if highest < 255 else codes
+    return tf.minimum(codes, highest) if highest < codes.dtype.max else codes
 
 
 def normalise(codes, stream):
-    """`[..., C]` uint8 -> float32 in [-1, 1]."""
+    """`[..., C]` codes -> float32 in [-1, 1]."""
     # Bytes are cut as bytes: a pass over floats takes four times as long.
     return (tf.cast(_cut(codes, stream), tf.float32) - stream.zero) / stream.scale
 
@@ -207,6 +215,6 @@ def normalise_raw(values, stream):
 
 
 def make_codes(encoded, stream, view, *, height, size):
-    """Sampled, encoded frames `[T]` -> the clip `[T, size, size, C]` uint8."""
+    """Sampled, encoded frames `[T]` -> the clip `[T, size, size, C]` of codes."""
     codes = decode(encoded, stream, view, height, size)
     return mirror(codes, stream, view.mirrored)

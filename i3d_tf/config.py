@@ -5,9 +5,11 @@ How they are read from files and from the command line is in `config_file`.
 
 import dataclasses
 
+from i3d_tf.distillation.pose import HEADS, RESNETS
+from i3d_tf.distillation.spec import Distillation
 from i3d_tf.fine_tuning import check_endpoint
 from i3d_tf.inception import MIN_FRAMES, STRIDE
-from i3d_tf.streams import STREAMS
+from i3d_tf.streams import DEPTH, STREAMS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,8 +18,10 @@ class Data:
 
     Attributes:
       dataset: builder and config below the data folder, `two_stream_ucf101/split_1`.
-      train_split, test_split: of the data set.
-      num_frames: T of a clip, at 25 frames per second.
+      train_split, test_split: of the data set, or parts of them, as `train[:10%]`.
+      unlabelled_split: examples whose labels are not used, or are not known. Nothing
+        reads them but a distillation, whose student learns from its teacher there.
+      num_frames: T of a clip, at 25 frames per second; 1 of pictures with poses.
       size: side of the square crop, px.
       smaller_side: of the frames that are cropped, px.
       mirror: whether half of the training clips are mirrored.
@@ -28,6 +32,7 @@ class Data:
     dataset: str
     train_split: str = "train"
     test_split: str = "test"
+    unlabelled_split: str | None = None
     num_frames: int = 64
     size: int = 224
     smaller_side: int = 256
@@ -35,7 +40,7 @@ class Data:
     light: float = 0.0
 
     def __post_init__(self):
-        if self.num_frames < MIN_FRAMES:
+        if self.num_frames != 1 and self.num_frames < MIN_FRAMES:
             raise ValueError(
                 f"data.num_frames is {self.num_frames}; the network needs {MIN_FRAMES}"
             )
@@ -76,6 +81,7 @@ class StreamTraining:
       freeze_up_to: the last endpoint that keeps its initial_weights, with all before
         it, as "Mixed_4f"; "Mixed_5c" leaves the classifier alone to be trained; None
         trains all.
+      distillation: what is learnt from a teacher beside the labels; None for nothing.
     """
 
     steps: int
@@ -93,6 +99,7 @@ class StreamTraining:
     dropout: float = 0.5
     initial_weights: str | None = None
     freeze_up_to: str | None = None
+    distillation: Distillation | None = None
 
     def __post_init__(self):
         _one_of("schedule", self.schedule, ("steps", "cosine", "plateau"))
@@ -129,12 +136,37 @@ class StreamTraining:
 
 
 @dataclasses.dataclass(frozen=True)
+class Pose:
+    """Networks of pictures that tell where joints are, in place of those of clips.
+
+    Attributes:
+      resnet: layers of the ResNet, 18, 34 or 50.
+      head: how its four fc layers are joined, see `distillation.pose`.
+      features: of the fc layers before the last.
+      unit: metres of an output of 1, in which errors are measured too.
+    """
+
+    resnet: int = 18
+    head: str = "parallel"
+    features: int = 512
+    unit: float = 0.1
+
+    def __post_init__(self):
+        _one_of("pose.resnet", self.resnet, tuple(RESNETS))
+        _one_of("pose.head", self.head, HEADS)
+        _at_least("pose.features", self.features, 1)
+        if self.unit <= 0:
+            raise ValueError(f"pose.unit is {self.unit} m; it must be above 0")
+
+
+@dataclasses.dataclass(frozen=True)
 class Config:
     """A recipe.
 
     Attributes:
       data: what the networks see.
-      rgb, flow: how each stream is trained; None leaves it out.
+      rgb, flow, depth: how each stream is trained; None leaves it out.
+      pose: None for networks of clips, or what those of pictures with poses are.
       batch_size: clips of an update, of all replicas together.
       clips_at_once: clips that a replica takes at a time, of which BatchNorm takes its
         statistics. An update then has as many passes as its clips need on the replicas
@@ -162,8 +194,10 @@ class Config:
     """
 
     data: Data
-    rgb: StreamTraining | None
-    flow: StreamTraining | None
+    rgb: StreamTraining | None = None
+    flow: StreamTraining | None = None
+    depth: StreamTraining | None = None
+    pose: Pose | None = None
     batch_size: int = 6
     clips_at_once: int | None = None
     synchronised_batch_norm: bool = False
@@ -180,7 +214,25 @@ class Config:
 
     def __post_init__(self):
         if not self.streams:
-            raise ValueError("neither rgb nor flow is to be trained")
+            raise ValueError("none of rgb, flow and depth is to be trained")
+        if (self.data.num_frames == 1) != (self.pose is not None):
+            raise ValueError(
+                f"data.num_frames is {self.data.num_frames} and pose {self.pose}; "
+                "pictures have 1 frame and a pose, clips have more and none"
+            )
+        if self.pose and self.data.size != self.data.smaller_side:
+            raise ValueError(
+                f"data.size is {self.data.size}, data.smaller_side "
+                f"{self.data.smaller_side}; of poses both must be the same, as joints "
+                "lie elsewhere in a crop"
+            )
+        if self.own_files and len(self.train_splits) > 1:
+            raise ValueError(
+                "own_files: of an unlabelled split each host would weigh labels on its "
+                "own; leave one of the two out"
+            )
+        if self.pose is None and self.depth is not None:
+            raise ValueError("depth is a stream of pictures with poses; pose is None")
         _at_least("batch_size", self.batch_size, 1)
         if self.clips_at_once is not None:
             _at_least("clips_at_once", self.clips_at_once, 1)
@@ -206,8 +258,31 @@ class Config:
     def streams(self):
         """The `Stream`s that are trained, in the order of results."""
         return tuple(
-            stream for stream in STREAMS if getattr(self, stream.name) is not None
+            stream
+            for stream in (*STREAMS, DEPTH)
+            if getattr(self, stream.name) is not None
         )
+
+    @property
+    def inputs(self):
+        """The `Stream`s of a training batch: those that are trained, and teachers'."""
+        wanted = {stream.name for stream in self.streams}
+        for distillation in self.distillations.values():
+            wanted.update(distillation.inputs)
+        return tuple(s for s in (*STREAMS, DEPTH) if s.name in wanted)
+
+    @property
+    def distillations(self):
+        """{name of a stream that has a teacher: its Distillation}."""
+        trainings = {s.name: getattr(self, s.name) for s in self.streams}
+        return {n: t.distillation for n, t in trainings.items() if t.distillation}
+
+    @property
+    def train_splits(self):
+        """The splits that training reads: the labelled one, then the other if any."""
+        if self.distillations and self.data.unlabelled_split:
+            return (self.data.train_split, self.data.unlabelled_split)
+        return (self.data.train_split,)
 
     @property
     def steps(self):

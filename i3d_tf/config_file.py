@@ -8,7 +8,8 @@ import pathlib
 import types
 import typing
 
-from i3d_tf.config import Config, Data, StreamTraining
+from i3d_tf.config import Config, Data, Pose, StreamTraining
+from i3d_tf.distillation.spec import Distillation, Pair
 
 
 def load_config(path, overrides=()):
@@ -45,7 +46,7 @@ def _with_closest(message):
     _, quoted, name = message.partition("unexpected keyword argument ")
     if not quoted:
         return message
-    kinds = (Config, Data, StreamTraining)
+    kinds = (Config, Data, StreamTraining, Pose, Distillation, Pair)
     names = [field.name for kind in kinds for field in dataclasses.fields(kind)]
     close = difflib.get_close_matches(name.strip("'"), names, 1, cutoff=0)[0]
     return f"no field {name}; the closest is {close!r}"
@@ -67,8 +68,10 @@ def _from_dict(kind, values):
     for name, value in values.items():
         _require_field(kind, name, name)
         nested = _dataclass_in(types_[name])
-        if nested and value is not None:
+        if nested and isinstance(value, dict):
             value = _from_dict(nested, value)
+        elif nested and isinstance(value, tuple | list):
+            value = tuple(_from_dict(nested, one) for one in value)
         if not _fits(value, types_[name]):
             raise ValueError(f"{name} is {value!r}, not of type {types_[name]}")
         fields[name] = tuple(value) if isinstance(value, list) else value
@@ -141,6 +144,7 @@ def _convert(value, wanted):
 
 
 def _dataclass_in(wanted):
+    """The dataclass that a type is, or that its values may be or hold."""
     for option in (wanted, *typing.get_args(wanted)):
         if dataclasses.is_dataclass(option):
             return option

@@ -5,7 +5,12 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from i3d_tf import figures
 
-COLORS = {"rgb": "tab:blue", "flow": "tab:orange", "fused": "black"}
+COLORS = {
+    "rgb": "tab:blue",
+    "flow": "tab:orange",
+    "depth": "tab:green",
+    "fused": "black",
+}
 MARKS_UP_TO = 50
 # A cosine ends near 0: what of the rates is below this share of the highest is no
 # longer shown, or a logarithmic axis would have no room for the others.
@@ -16,13 +21,17 @@ FAR_OFF = 20  # times the median: a loss that takes a logarithmic axis
 def training_curves(history, path):
     """Draws loss, top-1 and learning rate over the epochs, training beside test.
 
+    Of poses their error, where top-1 is of actions; of a student, dotted beside its
+    loss, by how much it misses what its teacher teaches.
+
     Of runs that left updates out it draws how many, too.
 
     Args:
       history: a dict for each epoch with `epoch`, `learning_rate` (a dict with a
         value for each stream), `train` and `test` (dicts of `<stream>_loss` and
-        `<stream>_top1` in [0, 1], the stream `rgb`, `flow` or `fused`; `test` may
-        be None), and it may have `skipped` (a dict with a count for each stream).
+        `<stream>_top1` in [0, 1] or `<stream>_error` in metres, the stream `rgb`,
+        `flow`, `depth` or `fused`; `test` may be None), and it may have `skipped` (a
+        dict with a count for each stream).
         What an epoch has not measured is left out.
       path: the picture to write; its suffix is the format.
 
@@ -63,6 +72,9 @@ def training_curves(history, path):
             style = {**style, "color": color, "label": f"{stream}, {split}"}
             curve(losses, split, f"{stream}_loss", **style)
             curve(top1s, split, f"{stream}_top1", **style)
+            curve(top1s, split, f"{stream}_error", **style)
+        style = {"linestyle": ":", "color": color, "label": f"{stream}, teacher's"}
+        curve(losses, "train", f"{stream}_distillation", **style)
         # Streams often share their rate: dashes let the first one show through.
         style = {"linestyle": "--" if rates.lines else "-", "linewidth": 2}
         style["marker"] = "o" if len(history) == 1 else ""
@@ -70,8 +82,11 @@ def training_curves(history, path):
         if with_skipped:
             curve(panels[3], "skipped", stream, color=color, label=stream, **style)
     losses.set(ylabel="loss")
-    top1s.set(ylabel="top-1", ylim=(-0.02, 1.02))
-    top1s.yaxis.set_major_formatter(PercentFormatter(xmax=1))
+    if any(name.endswith("_error") for name in history[0]["train"]):
+        top1s.set(ylabel="error [m]", ylim=(0, None))
+    else:
+        top1s.set(ylabel="top-1", ylim=(-0.02, 1.02))
+        top1s.yaxis.set_major_formatter(PercentFormatter(xmax=1))
     measured = _values(losses)
     # One of a test before BatchNorm has its statistics would flatten all others.
     if measured.size and measured.max() > FAR_OFF * np.median(measured) > 0:

@@ -8,7 +8,8 @@ import tensorflow as tf
 
 from flow.pool import default_workers
 from i3d_tf import augmentation, clips, protocols
-from i3d_tf.reading import read_examples
+from i3d_tf.reading import count_examples, mix_unlabelled, read_examples
+from i3d_tf.tasks import task_of
 
 # Clips decoded at a time, batches normalised at a time, batches made ahead.
 _PARALLEL = default_workers()
@@ -29,6 +30,7 @@ def train_batches(
     worker=(0, 1),
     deterministic=True,
     as_codes=False,
+    update=None,
 ):
     """The batches of one epoch: every video once, in a new order, a new View each.
 
@@ -48,10 +50,15 @@ def train_batches(
         clip that is ready does not wait for its turn; Views are the same.
       as_codes: to leave the clips uint8, a quarter of the bytes, for a step that begins
         with `clips.normalise`.
+      update: None, or of how many examples an update is; those of
+        `data.unlabelled_split` then come along, spread evenly.
 
     Returns:
       Dataset of ({stream name: [B, T, size, size, C] float32 in [-1, 1]}, labels
-      [B, num_classes] float32 one-hot).
+      [B, num_classes] float32 one-hot); of pictures, which have no T, and whose frames
+      are one, the targets are places of joints, [B, J, 3] metres. With `update` a third
+      part: label weights [B], 0 for examples of the unlabelled split, of the others the
+      mean over an update 1.
     """
 
     def view(example):
@@ -66,7 +73,7 @@ def train_batches(
         )
 
     def relight(codes, stream, example):
-        if not data.light or stream.motion:
+        if not data.light or not stream.lit:
             return codes
         light = augmentation.random_light(
             seed,
@@ -77,32 +84,49 @@ def train_batches(
         )
         return augmentation.relight(codes, stream, light)
 
-    examples = read_examples(
+    examples = _in_training_order(
         builder,
-        data.train_split,
+        data,
         streams,
-        shuffle=(seed, epoch),
+        (seed, epoch),
+        update,
         worker=worker,
         deterministic=deterministic,
         prepare=lambda example: _sampled(example, streams, view(example), data),
     ).skip(skip * batch_size * replicas[-1])
+    decode = _decoder(builder, data, streams, relight)
+
+    def batched(example):
+        more = () if update is None else (example["label_weight"],)
+        codes, targets, _ = decode(example)
+        return codes, targets, *more
+
     batches = (
         _share(examples, batch_size, replicas)
-        .map(_decoder(builder, data, streams, relight), _PARALLEL)
-        .map(lambda codes, labels, _: (codes, labels))
+        .map(batched, _PARALLEL)
         .batch(batch_size, drop_remainder=True)
         .prefetch(_PREFETCHED)
     )
     return batches if as_codes else _normalised(batches, streams)
 
 
-def train_id(builder, data, seed, epoch, number, worker=(0, 1)):
+def train_id(builder, data, seed, epoch, number, worker=(0, 1), update=None):
     """Id of the example that `train_batches` gives as number `number` of an epoch."""
-    order = read_examples(
-        builder, data.train_split, (), shuffle=(seed, epoch), worker=worker
-    )
+    order = _in_training_order(builder, data, (), (seed, epoch), update, worker=worker)
     (example,) = order.skip(number).take(1)
     return example["id"].numpy().decode()
+
+
+def _in_training_order(builder, data, streams, shuffle, update, **options):
+    """The examples of an epoch, of an unlabelled split too if `update` is given."""
+
+    def examples(split):
+        return read_examples(builder, split, streams, shuffle=shuffle, **options)
+
+    labelled = examples(data.train_split)
+    if update is None:
+        return labelled
+    return mix_unlabelled(labelled, examples(data.unlabelled_split), update)
 
 
 def eval_batches(
@@ -191,25 +215,24 @@ def eval_rounds(builder, data, streams, *, split, batch_size, replicas=(0, 1, 1)
     """`eval_batches` of centre Views, of one size for replicas that compute together.
 
     Returns:
-      (dataset of ({stream name: codes [B, T, size, size, C] uint8}, labels
-      [B, num_classes]), how many batches each replica gets). What the last ones lack is
-      filled with clips of zeros and labels without a one. `batch_size` and `replicas`
-      are those of `train_batches`.
+      (dataset of ({stream name: codes [B, T, size, size, C] uint8}, targets, [B]
+      whether it is a video), how many batches each replica gets). What the last ones
+      lack is filled with zeros. `batch_size` and `replicas` are those of
+      `train_batches`.
     """
     centre = protocols.center(data.num_frames)
     examples = _in_views(builder, data, streams, centre, split=split)
-    clips_and_labels = (
+    videos = (
         _share(examples, batch_size, replicas)
         .map(_decoder(builder, data, streams), _PARALLEL)
-        .map(lambda codes, labels, _: (codes, labels))
+        .map(lambda codes, targets, _: (codes, targets, tf.constant(True)))
     )
     nothing = tf.nest.map_structure(
-        lambda spec: tf.zeros(spec.shape, spec.dtype), clips_and_labels.element_spec
+        lambda spec: tf.zeros(spec.shape, spec.dtype), videos.element_spec
     )
-    videos = builder.info.splits[split].num_examples
-    rounds = -(-videos // (batch_size * replicas[-1]))
+    rounds = -(-count_examples(builder, split) // (batch_size * replicas[-1]))
     batches = (
-        clips_and_labels.concatenate(tf.data.Dataset.from_tensors(nothing).repeat())
+        videos.concatenate(tf.data.Dataset.from_tensors(nothing).repeat())
         .batch(batch_size, drop_remainder=True)
         .take(rounds * replicas[1])
         .prefetch(_PREFETCHED)
@@ -240,7 +263,7 @@ def check_fits(builder, data):
     """
     for split in (data.test_split, data.train_split):
         first = next(iter(read_examples(builder, split, ())))
-        if first["label"] < 0:
+        if "label" in first and first["label"] < 0:
             raise ValueError(
                 f"{builder.info.full_name}: the videos of split {split!r} have no "
                 "labels, so that accuracy cannot be known; choose another split"
@@ -251,6 +274,12 @@ def check_fits(builder, data):
         raise ValueError(
             f"{builder.info.full_name}: frames have a smaller side of {side} px, the "
             f"config says data.smaller_side={data.smaller_side}"
+        )
+    if ("joints" in first) != (data.num_frames == 1):
+        has = "pictures with joints" if "joints" in first else "clips with labels"
+        raise ValueError(
+            f"{builder.info.full_name}: has {has}, the config says "
+            f"data.num_frames={data.num_frames}; 1 is for pictures with joints alone"
         )
 
 
@@ -273,7 +302,8 @@ def _decoder(builder, data, streams, change=lambda codes, stream, example: codes
 
     `change(codes, stream, example)` is what becomes of each decoded clip.
     """
-    num_classes = builder.info.features["label"].num_classes
+    features = builder.info.features
+    target = task_of(data).target
 
     def clip(example, stream):
         codes = clips.make_codes(
@@ -286,14 +316,15 @@ def _decoder(builder, data, streams, change=lambda codes, stream, example: codes
         # Known before any clip is, but for whole videos: TPUs compile for it.
         frames = example[stream.name].shape[0]
         shape = [frames, data.size, data.size, stream.channels]
-        return tf.ensure_shape(codes, shape)
+        codes = tf.ensure_shape(codes, shape)
+        return codes[0] if data.num_frames == 1 else codes
 
     def decode(example):
         codes = {
             stream.name: change(clip(example, stream), stream, example)
             for stream in streams
         }
-        return codes, tf.one_hot(example["label"], num_classes), example["id"]
+        return codes, target(example, features), example["id"]
 
     return decode
 

@@ -7,13 +7,14 @@ buffers need not grow with the length of the videos.
 
 import os
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from flow.pool import default_workers
 
 # Of a record, beside the streams; the rest tells where it comes from.
-READ = ("id", "label", "fps", "height", "width")
+READ = ("id", "label", "joints", "fps", "height", "width")
 # Shards read side by side, a record of each in turn. It decides the order, so it is the
 # same on all machines.
 SHARDS_AT_ONCE = 16
@@ -85,17 +86,48 @@ def read_examples(
     return examples.with_options(options)
 
 
-def _files(builder, split, worker):
-    """What a worker reads of each shard: TFDS's FileInstructions."""
-    if split not in builder.info.splits:
+def mix_unlabelled(labelled, unlabelled, update):
+    """Spreads the examples of a second dataset evenly between those of the first.
+
+    Each example gets a "label_weight": 0 in the second, and in the first what makes the
+    mean over an update of `update` examples 1, if there is a labelled one.
+    """
+    counts = [dataset.cardinality().numpy() for dataset in (labelled, unlabelled)]
+    total = sum(counts)
+    is_labelled = np.diff(np.arange(total + 1) * counts[0] // total)
+    updates = np.zeros(-(-total // update) * update)
+    updates[:total] = is_labelled
+    in_update = updates.reshape(-1, update).sum(1).repeat(update)[:total]
+    weights = is_labelled * np.float32(update) / np.maximum(in_update, 1)
+    examples = tf.data.Dataset.choose_from_datasets(
+        [labelled, unlabelled], tf.data.Dataset.from_tensor_slices(1 - is_labelled)
+    ).apply(tf.data.experimental.assert_cardinality(total))
+    weights = tf.data.Dataset.from_tensor_slices(weights.astype(np.float32))
+    return tf.data.Dataset.zip(examples, weights).map(
+        lambda example, weight: {**example, "label_weight": weight}
+    )
+
+
+def count_examples(builder, split):
+    """How many there are in a split, or a part of one, as TFDS writes `train[:10%]`.
+
+    Raises ValueError if the data set has no such split.
+    """
+    try:
+        return builder.info.splits[split].num_examples
+    except (KeyError, ValueError, AssertionError) as error:
         raise ValueError(
             f"{builder.info.full_name}: no split {split!r}; there are "
-            f"{', '.join(builder.info.splits)}"
-        )
+            f"{', '.join(builder.info.splits)}, and parts of them, as train[:10%]"
+        ) from error
+
+
+def _files(builder, split, worker):
+    """What a worker reads of each shard: TFDS's FileInstructions."""
+    examples = count_examples(builder, split)
     index, count = worker
     if not 0 <= index < count:
         raise ValueError(f"worker is {worker}; (index, count) has 0 <= index < count")
-    examples = builder.info.splits[split].num_examples
     if examples < count:
         raise ValueError(
             f"{builder.info.full_name}: split {split!r} has {examples} videos, too few "
@@ -111,13 +143,14 @@ def _parser(builder, streams):
     them encoded, and so takes twice the time.
     """
     features = builder.info.features
-    wanted = (*READ, *(stream.name for stream in streams))
+    there = [key for key in READ if key in features]
+    wanted = (*there, *(stream.name for stream in streams))
     # What is not asked for is not even parsed.
     spec = {key: features.tf_example_spec[key] for key in wanted}
 
     def parse(record):
         example = tf.io.parse_single_example(record, spec)
-        for key in READ:
+        for key in there:
             if example[key].dtype != tf.string:
                 example[key] = tf.cast(example[key], features[key].tf_dtype)
         return example

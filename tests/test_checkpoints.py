@@ -36,7 +36,7 @@ def _run(workdir, config, labels=LABELS, steps=(3,)):
         stream.name: new_stream_state(stream, config, len(labels))
         for stream in config.streams
     }
-    progress = Progress(config.streams, workdir / "checkpoints", states)
+    progress = Progress(config, workdir / "checkpoints", states)
     rng = np.random.default_rng(len(workdir.name))
     for step in steps:
         progress.step = step
@@ -227,9 +227,9 @@ def test_released_weights_begin_a_training_with_a_new_classifier(released):
     path, weights = released
     rgb = dataclasses.replace(STREAM, initial_weights=path)
     config = dataclasses.replace(CONFIG, rgb=rgb, flow=None)
-    state = new_stream_state(config.streams[0], config, num_classes=4)
+    state = new_stream_state(config.streams[0], config, answers=4)
     fresh = new_stream_state(
-        config.streams[0], dataclasses.replace(config, rgb=STREAM), num_classes=4
+        config.streams[0], dataclasses.replace(config, rgb=STREAM), answers=4
     )
     got, initial = state.model.get_weights(), fresh.model.get_weights()
     assert got[-1].shape == (4,)
@@ -243,7 +243,7 @@ def test_a_frozen_run_comes_back(released, tmp_path):
         STREAM, initial_weights=released[0], freeze_up_to="Mixed_4f"
     )
     config = dataclasses.replace(CONFIG, rgb=rgb, flow=None)
-    state = new_stream_state(config.streams[0], config, num_classes=3)
+    state = new_stream_state(config.streams[0], config, answers=3)
     trained = [variable.path for variable in state.model.trainable_variables]
     assert trained[0] == "Mixed_5b-Branch_1-Conv3d_0a_1x1-conv_3d/kernel"
     # Two units of six convolutions with a kernel and a beta, and the classifier.
@@ -259,7 +259,7 @@ def test_random_weights_are_not_frozen():
     rgb = dataclasses.replace(STREAM, freeze_up_to="Mixed_4f")
     config = dataclasses.replace(CONFIG, rgb=rgb, flow=None)
     with pytest.raises(ValueError) as error:
-        new_stream_state(config.streams[0], config, num_classes=3)
+        new_stream_state(config.streams[0], config, answers=3)
     assert str(error.value) == (
         "rgb.freeze_up_to is 'Mixed_4f', but there are no rgb.initial_weights: random "
         "weights would be kept"
@@ -274,7 +274,7 @@ def _released(path):
 
 
 def test_optimizer_follows_the_recipe(runs):
-    state = new_stream_state(CONFIG.streams[1], CONFIG, num_classes=3)
+    state = new_stream_state(CONFIG.streams[1], CONFIG, answers=3)
     assert state.optimizer.momentum == 0.9
     assert state.model.get_layer("Dropout_0b").rate == 0.5
     assert state.model.get_layer("Conv3d_1a_7x7-batch_norm").momentum == 0.9

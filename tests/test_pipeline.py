@@ -250,20 +250,21 @@ def test_rounds_of_an_evaluation_are_filled(builder):
             replicas=(host, 1, 2),
         )
         assert rounds == 2
-        found.append([(codes["rgb"].numpy(), one.numpy()) for codes, one in batches])
+        found.append([(codes["rgb"].numpy(), *more) for codes, *more in batches])
         assert len(found[-1]) == rounds
-        (inputs, labels) = batches.element_spec
+        (inputs, labels, _) = batches.element_spec
         # What a TPU compiles for.
         assert inputs["rgb"].shape == [1, 9, 32, 32, 3] and labels.shape == [1, 3]
     (first, third), (second, filling) = found
     whole = pipeline.eval_batches(builder, data, (RGB,), split="test", batch_size=3)
     ((clips, labels, _),) = whole
-    for number, (codes, one_hot) in enumerate((first, second, third)):
+    for number, (codes, one_hot, is_video) in enumerate((first, second, third)):
+        assert is_video
         np.testing.assert_array_equal(one_hot[0], labels[number])
         np.testing.assert_allclose(
             codes[0] / 127.5 - 1, clips["rgb"][number], atol=1e-6
         )
-    assert not filling[0].any() and not filling[1].any()
+    assert not any(np.any(part) for part in filling)
 
 
 def test_shapes_of_training_batches_are_known(builder):

@@ -222,7 +222,7 @@ def test_a_torn_checkpoint_falls_back_to_the_one_before(
     else:
         (torn / "ckpt-4.index").unlink()
     states = {"flow": new_stream_state(FLOW, FLOW_RUN, len(tiny.LABELS))}
-    progress = Progress(FLOW_RUN.streams, torn, states)
+    progress = Progress(FLOW_RUN, torn, states)
     assert progress.restore()
     # The epoch's entry in the history is dropped, and it is evaluated again.
     assert (progress.step, progress.epoch) == (3, 1)

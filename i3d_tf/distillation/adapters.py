@@ -15,14 +15,16 @@ class Adapter(keras.layers.Layer):
 
     Args:
       shape: of the teacher's features without the batch, all of it known.
+      seed: of the convolution's weights; None draws one.
 
     Raises:
       ValueError: when it is built, for features of another rank.
     """
 
-    def __init__(self, shape, **options):
+    def __init__(self, shape, seed=None, **options):
         super().__init__(**options)
         self.shape = tuple(shape)
+        self.seed = seed
         self._convolution = None
         self._means = {}
 
@@ -43,7 +45,11 @@ class Adapter(keras.layers.Layer):
         }
         if own[-1] != self.shape[-1]:
             # On the last axis: a 1x1 convolution in any number of dimensions.
-            self._convolution = keras.layers.Dense(self.shape[-1], dtype="float32")
+            self._convolution = keras.layers.Dense(
+                self.shape[-1],
+                kernel_initializer=keras.initializers.GlorotUniform(self.seed),
+                dtype="float32",
+            )
             self._convolution.build((None, *self.shape[:-1], own[-1]))
 
     def call(self, features):

@@ -31,12 +31,23 @@ def recomputed(model, call):
             f"endpoints {', '.join(_segment_ends())}"
         )
     clip = keras.Input(view.input.shape[1:], name=view.input.name)
-    x = clip
+    x, kept = clip, {}
     for begin, end in itertools.pairwise([view.input, *ends]):
-        x = _Segment(keras.Model(begin, end))(x)
-    if ends[-1] is not view.output:
-        x = keras.Model(ends[-1], view.output)(x)
-    result = keras.Model(clip, x, name=view.name)
+        kept[id(end)] = x = _Segment(keras.Model(begin, end))(x)
+    wanted = view.outputs
+    later = [output for output in wanted if id(output) not in kept]
+    if later:
+        try:
+            values = keras.Model(ends[-1], later)(x)
+        except ValueError as error:
+            raise ValueError(
+                f"{model.name}: of what is recomputed no features can be taken but of "
+                f"{', '.join(_segment_ends())} and later layers"
+            ) from error
+        kept.update(zip(map(id, later), values, strict=True))
+    outputs = [kept[id(output)] for output in wanted]
+    outputs = outputs if isinstance(view.output, list) else outputs[0]
+    result = keras.Model(clip, outputs, name=view.name)
     refuse_small_inputs(result)
     return result
 

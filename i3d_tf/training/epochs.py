@@ -3,6 +3,7 @@
 import numpy as np
 
 from i3d_tf import pipeline
+from i3d_tf.reading import count_examples
 from i3d_tf.training.results import NOT_FINITE
 from i3d_tf.training.updates import passes_of
 
@@ -17,7 +18,7 @@ def worker_of(config, replicas):
 
 def steps_per_epoch(builder, config, replicas):
     passes, clips = passes_of(config, replicas.total)
-    videos = builder.info.splits[config.data.train_split].num_examples
+    videos = sum(count_examples(builder, split) for split in config.train_splits)
     _, hosts = worker_of(config, replicas)
     steps = videos // hosts // (passes * clips * replicas.total // hosts)
     if not steps:
@@ -37,7 +38,7 @@ def make_batches(builder, config, replicas, epoch, done):
     return lambda: pipeline.train_batches(
         builder,
         config.data,
-        config.streams,
+        config.inputs,
         batch_size=clips,
         seed=config.seed,
         epoch=epoch,
@@ -45,7 +46,13 @@ def make_batches(builder, config, replicas, epoch, done):
         replicas=tuple(places),
         worker=worker_of(config, replicas),
         as_codes=True,
+        update=_update(config),
     )
+
+
+def _update(config):
+    """As of `pipeline.train_batches`."""
+    return config.batch_size if len(config.train_splits) > 1 else None
 
 
 def next_look(config, step, end):
@@ -94,7 +101,13 @@ def _ids(builder, config, replicas, epoch, update, places):
             worker = (host, replicas.host[1])
         ids.append(
             pipeline.train_id(
-                builder, config.data, config.seed, epoch, number, worker=worker
+                builder,
+                config.data,
+                config.seed,
+                epoch,
+                number,
+                worker=worker,
+                update=_update(config),
             )
         )
     return ids

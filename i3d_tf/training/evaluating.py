@@ -6,12 +6,11 @@ import tqdm
 
 from i3d_tf import pipeline
 from i3d_tf.clips import normalise
-from i3d_tf.fast import for_evaluation
-from i3d_tf.training.state import make_averaged_weights
+from i3d_tf.evaluation import fuse
+from i3d_tf.tasks import task_of
 from i3d_tf.training.strategies import Replicas, distribute
 from i3d_tf.training.updates import passes_of
 
-TOP = (1, 5)
 # Batches of a replica between two looks at SIGTERM.
 _ROUNDS = 8
 
@@ -22,17 +21,22 @@ def is_evaluated(config, epoch, epochs):
     return epoch + 1 == epochs or (every > 0 and (epoch + 1) % every == 0)
 
 
-def make_evaluation(strategy, config, states, builder):
+def make_evaluation(strategy, config, models, builder):
     """Returns evaluate(notice) -> ({"<stream>_loss": mean, ...}, stopped).
 
-    Of every stream the mean cross-entropy (without label smoothing), top-1 and top-5 of
-    the test split, centre Views, and of several streams `fused_top1` and `fused_top5`
-    of their logits 1:1. The networks have the averages of their weights where these are
-    kept. As soon as a host's `preemption.Notice` is given, it returns (None, True).
+    Of every stream the mean loss (cross-entropy without label smoothing), top-1 and
+    top-5 of the test split, or the error of poses, centre Views, and of several streams
+    the same of their answers 1:1, as `fused_top1`. As soon as a host's
+    `preemption.Notice` is given, it returns (None, True).
+
+    Args:
+      models: {stream name: network}, as they are when `evaluate` is called.
     """
+    task = task_of(config.data)
     streams = {stream.name: stream for stream in config.streams}
-    names = [f"{name}_{what}" for name in streams for what in ("loss", *_tops())]
-    names += [f"fused_{top}" for top in _tops()] if len(streams) > 1 else []
+    names = [f"{name}_{what}" for name in streams for what in ("loss", *task.figures)]
+    if len(streams) > 1:
+        names += [f"fused_{figure}" for figure in task.figures]
     replicas = Replicas.of(strategy)
     _, clips_at_once = passes_of(config, replicas.total)
     batches, rounds = pipeline.eval_rounds(
@@ -43,28 +47,28 @@ def make_evaluation(strategy, config, states, builder):
         batch_size=clips_at_once,
         replicas=tuple(replicas),
     )
-    averaged_weights = make_averaged_weights(strategy, states)
     with strategy.scope():
-        networks = {name: for_evaluation(state.model) for name, state in states.items()}
+        networks = {name: task.for_evaluation(model) for name, model in models.items()}
 
     @tf.autograph.experimental.do_not_convert
     def one_batch(batch, stop):
-        inputs, labels = batch
-        is_video = tf.reduce_sum(labels, -1)  # and no filling
-        truth = tf.argmax(labels, -1)
-        columns, all_logits = [], []
+        inputs, targets, is_video = batch
+        columns, all_answers = [], []
         for name, stream in streams.items():
             clips = normalise(inputs[name], stream)
-            logits = networks[name](clips, training=False)
-            columns.append(tf.nn.softmax_cross_entropy_with_logits(labels, logits))
-            columns += [_within_top(logits, truth, k) for k in TOP]
-            all_logits.append(logits)
+            answers = networks[name](clips, training=False)
+            columns.append(task.losses(answers, targets, 0.0, config))
+            columns += [of(answers, targets) for of in task.figures.values()]
+            all_answers.append(answers)
         if len(streams) > 1:
-            fused = tf.add_n(all_logits) / len(all_logits)
-            columns += [_within_top(fused, truth, k) for k in TOP]
+            fused = fuse(all_answers)
+            columns += [of(fused, targets) for of in task.figures.values()]
         # What a filling of zeros gives may not be finite.
-        columns = tf.where(is_video[:, None] > 0, tf.stack(columns, -1), 0.0)
-        counts = [tf.reduce_sum(is_video), tf.cast(stop, tf.float32)]
+        columns = tf.where(is_video[:, None], tf.stack(columns, -1), 0.0)
+        counts = [
+            tf.reduce_sum(tf.cast(is_video, tf.float32)),
+            tf.cast(stop, tf.float32),
+        ]
         sums = tf.concat([tf.reduce_sum(columns, 0), counts], 0)
         return tf.distribute.get_replica_context().all_reduce("SUM", sums)
 
@@ -79,33 +83,20 @@ def make_evaluation(strategy, config, states, builder):
 
     def evaluate(notice):
         sums = np.zeros(len(names) + 1)
-        with averaged_weights():
-            iterator = distribute(strategy, lambda: batches)
-            for done in tqdm.trange(
-                0, rounds, _ROUNDS, desc="evaluation", leave=False, disable=None
-            ):
-                *more, stops = add_up(
-                    iterator,
-                    tf.constant(min(_ROUNDS, rounds - done)),
-                    tf.constant(notice.given),
-                ).numpy()
-                if stops:
-                    return None, True
-                sums += more
+        iterator = distribute(strategy, lambda: batches)
+        for done in tqdm.trange(
+            0, rounds, _ROUNDS, desc="evaluation", leave=False, disable=None
+        ):
+            *more, stops = add_up(
+                iterator,
+                tf.constant(min(_ROUNDS, rounds - done)),
+                tf.constant(notice.given),
+            ).numpy()
+            if stops:
+                return None, True
+            sums += more
         *sums, videos = sums.tolist()
         means = {n: total / videos for n, total in zip(names, sums, strict=True)}
         return means, False
 
     return evaluate
-
-
-def _tops():
-    return [f"top{k}" for k in TOP]
-
-
-def _within_top(logits, truth, k):
-    """1.0 where fewer than k classes are ahead; a tie counts against the network."""
-    own = tf.gather(logits, truth, axis=-1, batch_dims=1)[:, None]
-    # As `evaluation.top_k`: NaN is not below anything.
-    ahead = tf.reduce_sum(tf.cast(~(logits < own), tf.int32), -1) - 1
-    return tf.cast(ahead < k, tf.float32)

@@ -14,6 +14,8 @@ from i3d_tf import pipeline
 from i3d_tf.checkpoints import saved_checkpoints
 from i3d_tf.curves import training_curves
 from i3d_tf.datasets import open_dataset
+from i3d_tf.reading import count_examples
+from i3d_tf.tasks import task_of
 from i3d_tf.training.epochs import (
     active_streams,
     make_batches,
@@ -28,7 +30,11 @@ from i3d_tf.training.preemption import Preempted, sigterm_noticed
 from i3d_tf.training.progress import Progress, history_until, keep_config
 from i3d_tf.training.sample_clips import film_of_epoch, is_filmed
 from i3d_tf.training.schedules import learning_rate
-from i3d_tf.training.state import new_stream_state
+from i3d_tf.training.state import (
+    make_averaged_weights,
+    new_lesson,
+    new_stream_state,
+)
 from i3d_tf.training.strategies import Replicas, distribute, make_strategy
 from i3d_tf.training.terminal import Terminal
 from i3d_tf.training.updates import make_updates
@@ -60,7 +66,7 @@ def train(config, workdir, data_dir, strategy=None):
     builder = open_dataset(data_dir, config.data.dataset)
     pipeline.check_fits(builder, config.data)
     epoch_steps = steps_per_epoch(builder, config, replicas)
-    labels = builder.info.features["label"].names
+    labels = task_of(config.data).names(builder.info.features)
 
     begun = bool(saved_checkpoints(workdir / "checkpoints"))
     with strategy.scope():
@@ -68,9 +74,14 @@ def train(config, workdir, data_dir, strategy=None):
             stream.name: new_stream_state(stream, config, len(labels), begun)
             for stream in config.streams
         }
+        lessons = {
+            stream.name: new_lesson(stream, config, states[stream.name], labels)
+            for stream in config.streams
+            if stream.name in config.distillations
+        }
     if replicas.is_chief:
         keep_config(config, workdir, labels)
-    progress = Progress(config.streams, workdir / "checkpoints", states)
+    progress = Progress(config, workdir / "checkpoints", states)
     progress.restore()
     _require_one_workdir(strategy, progress.step, workdir)
     history = history_until(workdir, progress.epoch)
@@ -79,9 +90,11 @@ def train(config, workdir, data_dir, strategy=None):
         return history
     if begun and replicas.is_chief:
         print(f"{workdir}: continues after step {progress.step}", flush=True)
-    updates = make_updates(strategy, config, states)
-    evaluate = make_evaluation(strategy, config, states, builder)
-    test_videos = builder.info.splits[config.data.test_split].num_examples
+    updates = make_updates(strategy, config, states, lessons=lessons)
+    averaged_weights = make_averaged_weights(strategy, states)
+    models = {name: state.model for name, state in states.items()}
+    evaluate = make_evaluation(strategy, config, models, builder)
+    test_videos = count_examples(builder, config.data.test_split)
 
     def save():
         if replicas.is_chief:
@@ -105,7 +118,9 @@ def train(config, workdir, data_dir, strategy=None):
             terminal.begin_epoch(epoch)
             begin = epoch * epoch_steps
             end = min(begin + epoch_steps, config.steps)
-            if replicas.is_chief and progress.step == begin and is_filmed(epoch):
+            # Of pictures there is no film.
+            seen = is_filmed(epoch) and not config.pose
+            if replicas.is_chief and progress.step == begin and seen:
                 worker = worker_of(config, replicas)
                 events.film(begin, film_of_epoch(builder, config, epoch, worker=worker))
             if progress.step < end:
@@ -138,7 +153,8 @@ def train(config, workdir, data_dir, strategy=None):
             }
             if is_evaluated(config, epoch, epochs):
                 began = time.monotonic()
-                entry["test"], stopped = evaluate(notice)
+                with averaged_weights():
+                    entry["test"], stopped = evaluate(notice)
                 end_if_stopped(stopped)
                 terminal.evaluated(epoch, entry["test"], time.monotonic() - began)
                 for name, state in states.items():

@@ -19,10 +19,10 @@ class Progress:
       epoch: epochs done, with their evaluation.
     """
 
-    def __init__(self, streams, folder, states):
+    def __init__(self, config, folder, states):
         self._folder = folder
-        self._streams = [stream.name for stream in streams]
-        self._names = figure_names(self._streams)
+        self._streams = [stream.name for stream in config.streams]
+        self._names = figure_names(config, self._streams)
         self.step = self.epoch = 0
         # Per figure its sum over the clips of the epoch under way, and how many these
         # are; per stream the updates left out. In the checkpoint, so that a restart

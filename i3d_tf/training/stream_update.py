@@ -4,8 +4,8 @@ import zlib
 
 import tensorflow as tf
 
-from i3d_tf.clips import normalise
 from i3d_tf.fast import dropout_seeds
+from i3d_tf.tasks import task_of
 from i3d_tf.training.results import MADE, NOT_FINITE, SCALED_DOWN
 from i3d_tf.training.schedules import learning_rate
 
@@ -19,11 +19,13 @@ class StreamUpdate:
     All but the constructor runs on each replica.
     """
 
-    def __init__(self, stream, config, state, view):
+    def __init__(self, stream, config, state, lesson, view):
         self.stream, self.config, self.state = stream, config, state
+        self.lesson = lesson
+        self.task = task_of(config.data)
         self.training = getattr(config, stream.name)
         self.network = view(
-            state.model,
+            state.model if lesson is None else lesson.student,
             synchronised=config.synchronised_batch_norm,
             recompute=config.recompute,
         )
@@ -34,39 +36,50 @@ class StreamUpdate:
             if layer.trainable
             for weight in layer.non_trainable_weights
         ]
-        self.variables = state.model.trainable_variables
+        self.variables = state.variables
         self.gradients = [_zeros_like(v) for v in self.variables]
         self.begun_with = [tf.Variable(v, trainable=False) for v in self.statistics]
         self.statistic_sums = [_zeros_like(v) for v in self.statistics]
         # Streams draw their dropout apart.
         self.dropout_seed = zlib.crc32(f"{config.seed} {stream.name}".encode()) >> 1
 
-    def add_gradients(self, clips, labels, first):
+    def add_gradients(self, inputs, targets, label_weights, first):
         """A pass over clips, the first of which is number `first` of the training.
 
-        Returns logits [B, num_classes] and losses [B].
+        Args:
+          inputs: {stream name: clips}, the teacher's too.
+          targets: one-hot labels, or places of joints.
+          label_weights: [B], of mean 1 over an update; None are ones.
+
+        Returns (answers, the labels' losses [B], how much its teacher's is missed by,
+        a scalar or None).
         """
-        if clips.dtype == tf.uint8:
-            clips = normalise(clips, self.stream)
+        clips = inputs[self.stream.name]
         for statistic, before in zip(self.statistics, self.begun_with, strict=True):
             statistic.assign(tf.identity(before))
         # From the clip's number: the same on any number of devices, after any restart.
         numbers = first + tf.range(clips.shape[0])
         seeds = tf.stack([tf.fill(numbers.shape, self.dropout_seed), numbers], -1)
-        smoothing = self.training.label_smoothing
-        smoothed = labels * (1 - smoothing) + smoothing / labels.shape[-1]
+        smoothing, missed = self.training.label_smoothing, None
+        taught = None if self.lesson is None else self.lesson.teach(inputs)
         with tf.GradientTape() as tape:
             with dropout_seeds(seeds):
-                logits = self.network(clips, training=True)
-            losses = tf.nn.softmax_cross_entropy_with_logits(smoothed, logits)
-            loss = tf.reduce_sum(losses) / self.config.batch_size
+                learnt = tf.nest.flatten(self.network(clips, training=True))
+            answers = learnt[0]
+            losses = self.task.losses(answers, targets, smoothing, self.config)
+            weighted = losses if label_weights is None else losses * label_weights
+            loss = tf.reduce_sum(weighted) / self.config.batch_size
+            if self.lesson is not None:
+                missed = self.lesson.loss(taught, learnt)
+                share = clips.shape[0] / self.config.batch_size
+                loss = self.lesson.spec.label_weight * loss + share * missed
             loss *= tf.identity(self.state.loss_scale)
         gradients = tape.gradient(loss, [v.value for v in self.variables])
         for total, gradient in zip(self.gradients, gradients, strict=True):
             total.assign_add(gradient)
         for total, statistic in zip(self.statistic_sums, self.statistics, strict=True):
             total.assign_add(tf.identity(statistic))
-        return logits, losses
+        return answers, losses, missed
 
     def take_sums(self):
         """What is to be added over the replicas: gradients, then statistics.
@@ -138,7 +151,8 @@ class StreamUpdate:
         # The first updates would weigh the random weights too much.
         done = tf.cast(step, tf.float32) + 1
         decay = tf.minimum(self.training.ema_decay, done / (done + 9))
-        for average, variable in zip(self.state.averages, self.variables, strict=True):
+        trained = self.state.model.trainable_variables
+        for average, variable in zip(self.state.averages, trained, strict=True):
             average.assign_sub((1 - decay) * (average - variable.value))
 
     def _scale_up(self):

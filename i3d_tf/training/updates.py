@@ -10,8 +10,10 @@ import time
 
 import tensorflow as tf
 
-from i3d_tf.fast import for_training
-from i3d_tf.training.results import Figures, figure_names
+from i3d_tf.clips import normalise
+from i3d_tf.evaluation import fuse
+from i3d_tf.tasks import task_of
+from i3d_tf.training.results import NO_FIGURE, Figures, figure_names
 from i3d_tf.training.stream_update import StreamUpdate
 
 
@@ -29,7 +31,7 @@ def passes_of(config, replicas):
     return config.batch_size // (replicas * clips), clips
 
 
-def make_updates(strategy, config, states, view=for_training, compiled=False):
+def make_updates(strategy, config, states, view=None, compiled=False, lessons=None):
     """Returns updates(iterator, step, count, active, stop=False) -> `Figures`.
 
     It makes `count` updates, the first after `step` others, of the streams whose names
@@ -38,18 +40,25 @@ def make_updates(strategy, config, states, view=for_training, compiled=False):
     the device. `stop` tells all hosts that this one was asked to.
 
     Args:
-      view: makes of each model what runs in its place and shares its variables.
+      lessons: {stream name: its `Lesson`} of those that have a teacher.
+      view: makes of each model what runs in its place and shares its variables; None
+        is the task's own.
       compiled: to let XLA compile what runs on a replica, as TPUs do by themselves.
     """
     replicas = strategy.num_replicas_in_sync
     passes, clips = passes_of(config, replicas)
+    task, lessons = task_of(config.data), lessons or {}
+    view = view or task.for_training
     with strategy.scope():
         streams = {
-            stream.name: StreamUpdate(stream, config, states[stream.name], view)
+            stream.name: StreamUpdate(
+                stream, config, states[stream.name], lessons.get(stream.name), view
+            )
             for stream in config.streams
         }
         figures = tf.Variable(
-            tf.zeros([config.batch_size, len(figure_names(streams))]), trainable=False
+            tf.zeros([config.batch_size, len(figure_names(config, streams))]),
+            trainable=False,
         )
 
     # Nothing in there is for AutoGraph, whose conversion takes seconds.
@@ -57,22 +66,50 @@ def make_updates(strategy, config, states, view=for_training, compiled=False):
     def one_pass(batch, after, step, number, active):
         # Of several hosts TensorFlow forgets the batch's size, which dropout wants.
         with tf.control_dependencies([after]):
-            inputs, labels = tf.nest.map_structure(
+            codes, targets, *weights = tf.nest.map_structure(
                 lambda x: tf.ensure_shape(x, [clips, *x.shape[1:]]), batch
             )
+        inputs = {
+            stream.name: normalise(codes[stream.name], stream)
+            if codes[stream.name].dtype.is_integer
+            else codes[stream.name]
+            for stream in config.inputs
+        }
+        label_weights = weights[0] if weights else None
+        if label_weights is not None:
+            # What is unknown may be no number, and 0 times that is none either.
+            known = tf.reshape(label_weights > 0, [clips] + [1] * (targets.ndim - 1))
+            targets = tf.where(known, targets, 0.0)
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         first = (number * replicas + replica) * clips
-        columns, all_logits = {}, []
+
+        def labelled(figures_of_clips):
+            if label_weights is None:
+                return figures_of_clips
+            return tf.where(label_weights > 0, figures_of_clips, NO_FIGURE)
+
+        columns, all_answers = {}, []
         for name in active:
-            logits, losses = streams[name].add_gradients(
-                inputs[name], labels, step * config.batch_size + first
+            answers, losses, missed = streams[name].add_gradients(
+                inputs, targets, label_weights, step * config.batch_size + first
             )
-            all_logits.append(logits)
-            columns[f"{name}_loss"] = losses
-            columns[f"{name}_top1"] = _correct(logits, labels)
+            all_answers.append(answers)
+            columns[f"{name}_loss"] = labelled(losses)
+            for figure in task.trained:
+                columns[f"{name}_{figure}"] = labelled(
+                    task.figures[figure](answers, targets)
+                )
+            if missed is not None:
+                columns[f"{name}_distillation"] = tf.fill([clips], missed)
         if len(active) > 1:
-            columns["fused_top1"] = _correct(tf.add_n(all_logits), labels)
-        rows = tf.stack([columns[name] for name in figure_names(active)], axis=-1)
+            fused = fuse(all_answers)
+            for figure in task.trained:
+                columns[f"fused_{figure}"] = labelled(
+                    task.figures[figure](fused, targets)
+                )
+        rows = tf.stack(
+            [columns[name] for name in figure_names(config, active)], axis=-1
+        )
         rows = tf.pad(rows, [[0, 0], [0, figures.shape[1] - rows.shape[1]]])
         places = (first + tf.range(clips))[:, None]
         figures.assign_add(tf.scatter_nd(places, rows, figures.shape))
@@ -85,9 +122,10 @@ def make_updates(strategy, config, states, view=for_training, compiled=False):
         sums = tf.distribute.get_replica_context().all_reduce("SUM", sums)
         all_figures, stops, *sums = sums
         outcomes = []
-        for number, name in enumerate(active):
+        names = figure_names(config, active)
+        for name in active:
             mine, sums = streams[name].split(sums)
-            loss = tf.reduce_sum(all_figures[:, 2 * number])
+            loss = tf.reduce_sum(all_figures[:, names.index(f"{name}_loss")])
             outcomes.append(streams[name].update(step, mine, loss, replicas * passes))
         figures.assign(tf.zeros_like(figures))
         return all_figures, tf.stack(outcomes), stops
@@ -98,7 +136,7 @@ def make_updates(strategy, config, states, view=for_training, compiled=False):
 
     @tf.function
     def updates(iterator, step, count, active, stop):
-        size = [config.batch_size, len(figure_names(streams))]
+        size = [config.batch_size, len(figure_names(config, streams))]
         all_figures = tf.TensorArray(tf.float32, count, element_shape=size)
         outcomes = tf.TensorArray(tf.int32, count, element_shape=[len(active)])
         stops, waited, done = tf.constant(0.0), tf.constant(0.0, tf.float64), 0.0
@@ -131,7 +169,10 @@ def make_updates(strategy, config, states, view=for_training, compiled=False):
         )
         values, outcomes = values.numpy(), outcomes.numpy()
         return Figures(
-            {name: values[..., i] for i, name in enumerate(figure_names(active))},
+            {
+                name: values[..., i]
+                for i, name in enumerate(figure_names(config, active))
+            },
             {name: outcomes[:, i] for i, name in enumerate(active)},
             float(waited),
             bool(stops),
@@ -145,7 +186,3 @@ def make_updates(strategy, config, states, view=for_training, compiled=False):
 def _local(strategy, value):
     """Of a value that all replicas have alike, this host's first."""
     return strategy.experimental_local_results(value)[0]
-
-
-def _correct(logits, labels):
-    return tf.cast(tf.argmax(logits, -1) == tf.argmax(labels, -1), tf.float32)

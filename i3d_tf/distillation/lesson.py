@@ -1,0 +1,199 @@
+"""What a student's training gets from its teacher, as its specification says."""
+
+import keras
+from keras import ops
+
+from i3d_tf.checkpoints import load_workdirs
+from i3d_tf.distillation import losses
+from i3d_tf.distillation.adapters import Adapter
+from i3d_tf.fast.views import with_calls
+from i3d_tf.fine_tuning import HEAD
+from i3d_tf.tasks import task_of
+
+_FEATURE_LOSSES = {
+    "squared_error": losses.MeanSquaredError,
+    "attention": losses.AttentionTransfer,
+    "similarity": losses.SimilarityPreserving,
+    "probabilistic": losses.ProbabilisticTransfer,
+}
+
+
+class Lesson:
+    """A student with its teacher and adapters; made under a strategy.
+
+    The teacher runs in inference mode, on weights of its own that nothing changes.
+
+    Attributes:
+      student: the network, which also gives the features that are compared: a list,
+        its answer first.
+      adapters: the layers that are trained beside the student.
+    """
+
+    def __init__(self, stream, config, model, answers):
+        """Reads the teacher of a stream's network from its workdirs.
+
+        Args:
+          stream: the student's `Stream`.
+          config: `config.Config` with a distillation of that stream.
+          model: the student.
+          answers: names of what it answers.
+
+        Raises:
+          ValueError: there is no such teacher, it answers or sees something else, or
+            its features do not fit the student's.
+        """
+        self.spec = spec = config.distillations[stream.name]
+        networks = _read_teacher(stream, spec, config, answers)
+        self.student = _with_features(model, [pair.student for pair in spec.features])
+        if spec.labels_reach == "classifier":
+            self.student = _detached(self.student)
+        self._teacher, shapes = {}, {}
+        for name, network in networks.items():
+            pairs = [pair for pair in spec.features if _stream_of(pair, spec) == name]
+            network = _with_features(network, [pair.teacher for pair in pairs])
+            shapes.update(zip(pairs, _shapes(network, config)[1:], strict=True))
+            ready = task_of(config.data).for_inference(network)
+            self._teacher[name] = ready, pairs
+        self._response = _response(spec)
+        self._pairs = [
+            _Compared(pair, shape, shapes[pair], config.seed + number)
+            for number, (pair, shape) in enumerate(
+                zip(spec.features, _shapes(self.student, config)[1:], strict=True)
+            )
+        ]
+        self.adapters = [pair.adapter for pair in self._pairs if pair.adapter]
+
+    def teach(self, inputs):
+        """What the teacher makes of a batch: its answer, then the pairs' features.
+
+        Args:
+          inputs: {stream name: [B, ...] in [-1, 1]}.
+        """
+        answers, features = [], {}
+        for name, (network, pairs) in self._teacher.items():
+            answer, *more = keras.tree.flatten(network(inputs[name], training=False))
+            answers.append(answer)
+            features.update(zip(pairs, more, strict=True))
+        answer = sum(answers) / len(answers)
+        return [answer, *(features[pair] for pair in self.spec.features)]
+
+    def loss(self, taught, learnt):
+        """Scalar, the mean over the batch; of `teach` and of the student's outputs."""
+        total = 0.0
+        if self._response is not None:
+            response = self._response.compute_loss(taught[0], learnt[0])
+            total += self.spec.response_weight * response
+        for pair, teacher, student in zip(
+            self._pairs, taught[1:], learnt[1:], strict=True
+        ):
+            total += pair.loss(teacher, student)
+        return total
+
+
+class _Compared:
+    """A `spec.Pair` with its loss and its adapter."""
+
+    def __init__(self, pair, student_shape, teacher_shape, seed):
+        self._pair = pair
+        self._loss = _FEATURE_LOSSES[pair.loss]()
+        self.adapter = None
+        shapes = (student_shape, teacher_shape)
+        if pair.pooled:
+            shapes = [(shape[0], shape[-1]) for shape in shapes]
+        try:
+            if pair.adapter:
+                self.adapter = Adapter(shapes[1][1:], seed=seed)
+                self.adapter.build(shapes[0])
+                shapes = shapes[1], shapes[1]
+            # Shapes that do not fit are told before the first step.
+            self._loss.compute_loss(*(ops.zeros(shape) for shape in shapes[::-1]))
+        except ValueError as error:
+            raise ValueError(
+                f"the pair {pair.student}, {pair.teacher}: {error}"
+            ) from error
+
+    def loss(self, teacher, student):
+        if self._pair.pooled:
+            teacher, student = _pooled(teacher), _pooled(student)
+        if self.adapter is not None:
+            student = self.adapter(student)
+        return self._pair.weight * self._loss.compute_loss(teacher, student)
+
+
+def _read_teacher(stream, spec, config, answers):
+    """{stream name: network} of what the teacher sees."""
+    where = f"{stream.name}.distillation"
+    if not spec.teacher:
+        raise ValueError(
+            f"{where}.teacher is empty; needed are the workdirs of the runs that "
+            "trained it, which experiments.distill sets"
+        )
+    of_teacher, its_answers, networks = load_workdirs(spec.teacher, config.dtype)
+    missing = [name for name in spec.inputs if name not in networks]
+    if missing:
+        raise ValueError(
+            f"{where}.inputs has {missing[0]!r}; the runs in {', '.join(spec.teacher)} "
+            f"trained {', '.join(networks)}"
+        )
+    if its_answers != answers:
+        raise ValueError(
+            f"{where}: the teacher answers {len(its_answers)} classes or joints, the "
+            f"data set has {len(answers)}, or others"
+        )
+    if of_teacher.data.size != config.data.size:
+        raise ValueError(
+            f"{where}: the teacher sees {of_teacher.data.size} px, the student "
+            f"{config.data.size}; both get the same crop, so data.size must be the same"
+        )
+    return {name: networks[name] for name in spec.inputs}
+
+
+def _stream_of(pair, spec):
+    return pair.stream or spec.inputs[0]
+
+
+def _response(spec):
+    if spec.response is None:
+        return None
+    if spec.response == "softmax":
+        return losses.Response(spec.temperature)
+    return losses.MeanSquaredError()
+
+
+def _with_features(model, names):
+    """The model with a list of outputs: its own, then these layers'."""
+    layers = {layer.name: layer for layer in model.layers}
+    for name in names:
+        if name not in layers:
+            raise ValueError(f"{model.name}: has no layer {name!r} to take features of")
+    features = [layers[name].output for name in names]
+    return keras.Model(model.input, [model.output, *features], name=model.name)
+
+
+def _detached(model):
+    """The model, whose answer passes no gradient below the classifier."""
+    if HEAD not in [layer.name for layer in model.layers]:
+        raise ValueError(
+            f"{model.name}: has no layer {HEAD!r}, so labels_reach cannot be the "
+            "classifier alone"
+        )
+
+    def call(layer, inputs, **options):
+        if layer.name == HEAD:
+            inputs = ops.stop_gradient(inputs)
+        return layer(inputs, **options)
+
+    return with_calls(model, call)
+
+
+def _shapes(network, config):
+    """Of all outputs, for one example of the recipe's size."""
+    data = config.data
+    frames = () if data.num_frames == 1 else (data.num_frames,)
+    channels = network.input.shape[-1]
+    clip = keras.KerasTensor((1, *frames, data.size, data.size, channels))
+    return [spec.shape for spec in keras.tree.flatten(network.compute_output_spec(clip))]
+
+
+def _pooled(features):
+    return ops.mean(ops.cast(features, "float32"), tuple(range(1, features.ndim - 1)))
