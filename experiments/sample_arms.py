@@ -179,9 +179,8 @@ def _draw_arm(rng):
             bend = rng.uniform(*BENDS)
             direction = np.cos(bend) * direction + np.sin(bend) * across
         joints = np.stack(joints)
-        z = joints[:, 2:]
-        near, far = DISTANCES
-        if (z > near).all() and (z < far).all() and abs(joints / z)[:, :2].max() < REACH:
+        seen = abs(joints[:, :2] / joints[:, 2:]).max() < REACH
+        if seen and np.array_equal(joints[:, 2], joints[:, 2].clip(*DISTANCES)):
             return joints, scale * np.array(RADII)
 
 

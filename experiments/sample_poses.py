@@ -1,15 +1,15 @@
 """Renders RGB-D pictures of an arm, in the layout `folder` of the data set `poses`.
 
-    python -m experiments.sample_poses --output DIR --train 400 --unlabelled 2000 --test 500
+    python -m experiments.sample_poses --output DIR
     python -m experiments.build_dataset --dataset poses --videos DIR --data_dir data
 
 Where the elbow, the wrist and the tip of the arm are is known in all splits. That of
 `unlabelled` says how it is meant to be used: as pairs of RGB and depth alone.
 
-    DIR/rgb/<split>_<number>.png      uint8, RGB
-    DIR/depth/<split>_<number>.png    uint16, mm, 0 where it is unknown
-    DIR/poses.csv                     picture,split,elbow_x,elbow_y,elbow_z,wrist_x,...: m
-    DIR/settings.json                 numbers of pictures, size and seed
+    DIR/rgb/<split>_<number>.png    uint8, RGB
+    DIR/depth/<split>_<number>.png  uint16, mm, 0 where it is unknown
+    DIR/poses.csv                   picture,split,elbow_x,elbow_y,elbow_z,...: m
+    DIR/settings.json               numbers of pictures, size and seed
 """
 
 import csv
