@@ -66,8 +66,9 @@ _TEST_SEQUENCES = flags.DEFINE_list(
 _NAME = flags.DEFINE_string(
     "name",
     None,
-    "Name of the data set. folder, volumes, poses: default is that of --videos. kinetics: "
-    "k400, k600, k700 or k700_2020, or another name for a part of the classes.",
+    "Name of the data set. folder, volumes, poses: default is that of --videos. "
+    "kinetics: k400, k600, k700 or k700_2020, or another name for a part of the "
+    "classes.",
 )
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "TFDS folder.", required=True)
 _WORKERS = flags.DEFINE_integer(
