@@ -1,5 +1,7 @@
 """Pairs videos with their flow videos and writes them as a TFDS data set.
 
+CT volumes and RGB-D pictures, which need no flow, are written too.
+
     python -m experiments.build_dataset --dataset folder --videos mine/videos \
         --flow mine/flow --data_dir mine/data --name mine
 

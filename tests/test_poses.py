@@ -15,6 +15,7 @@ from experiments import sample_arms
 from experiments.sample_arms import Light, Scene
 from experiments.sample_poses import render_samples
 from i3d_tf.datasets import open_dataset
+from i3d_tf.datasets.poses import folder
 from i3d_tf.datasets.poses.builder import TwoStreamPoses
 from i3d_tf.datasets.poses.pictures import make_example
 
@@ -69,6 +70,10 @@ def test_colours_of_a_known_arm():
     rgb, z = sample_arms.render(straight_arm(light=above), SIZE)
     np.testing.assert_allclose(rgb[z == 2], 0.125)
     assert rgb[14, 16, 1] > 0.6 and rgb[17, 16, 1] == 0.25
+    # From the right: of the tip only the ball at its end faces it.
+    right = Light(np.array([1.0, 0, 0]), np.ones(3), 0.25)
+    rgb, _ = sample_arms.render(straight_arm(light=right), SIZE)
+    assert rgb[15, 24, 2] == 0.25 and rgb[15, 27, 2] > 0.4
 
 
 def test_joints_are_seen_where_they_are_projected():
@@ -145,15 +150,18 @@ def test_cameras_have_noise():
         assert (rgb.dtype, depth.dtype) == (np.uint8, np.uint16)
         assert (depth == 0).mean() < 0.08
         assert depth[depth > 0].min() > 550 and depth.max() < 3800
+        # Elbow, wrist and tip: the last two links.
+        lengths = np.linalg.norm(np.diff(joints, axis=0), axis=1)
+        np.testing.assert_allclose(lengths[0] / lengths[1], 0.25 / 0.18)
         pixels = sample_arms.project(joints, SIZE)
         assert (pixels > 1).all() and (pixels < SIZE - 2).all()
 
 
 @pytest.fixture(scope="module")
 def rendered(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("poses") / "arm"
-    assert render_samples(folder, **COUNTS, size=SIZE, seed=7) == 6
-    return folder
+    output = tmp_path_factory.mktemp("poses") / "arm"
+    assert render_samples(output, **COUNTS, size=SIZE, seed=7) == 6
+    return output
 
 
 def read_list(folder):
@@ -284,6 +292,17 @@ def test_commands(tmp_path):
     assert info.metadata == {"smaller_side": 16, "joints": [2, 0]}
 
 
+def test_changed_lists_are_read_again(tmp_path):
+    render_samples(tmp_path / "arm", train=1, unlabelled=0, test=1, size=16)
+    path = tmp_path / "arm/poses.csv"
+    before = folder.read(tmp_path / "arm", "rgb/test_000000.png")[2]
+    path.write_text(path.read_text().replace("test_000000.png,test,", "x.png,test,"))
+    path.write_text(path.read_text().replace("train_000000.png,", "test_000000.png,"))
+    after = folder.read(tmp_path / "arm", "rgb/test_000000.png")[2]
+    assert before.shape == after.shape == (3, 3)
+    assert (before != after).all()
+
+
 def test_other_squares_and_joints_are_noticed(rendered, tmp_path):
     build(rendered, tmp_path, joints=[2, 0]).build()
     builder = open_dataset(tmp_path, "two_stream_poses/arm")
@@ -389,28 +408,40 @@ def test_other_lists_are_refused(tmp_path, text, message):
         build(tmp_path, tmp_path / "data")
 
 
-def test_squares_are_cut_from_the_middle_and_depths_not_mixed():
+def square(rgb, depth, joints=((0, 0, 1),)):
+    """`make_example` of 8 px, decoded: (rgb, depth)."""
+    example = make_example(rgb, depth, np.array(joints, float), 8)
+    return [
+        cv2.imdecode(np.frombuffer(example[kind][0], np.uint8), cv2.IMREAD_UNCHANGED)
+        for kind in ("rgb", "depth")
+    ]
+
+
+@pytest.mark.parametrize("factor", [2.5, 3])
+@pytest.mark.parametrize("upright", [False, True])
+def test_squares_are_cut_from_the_middle_and_depths_not_mixed(factor, upright):
+    shape = int(8 * factor), int(12 * factor)
     rng = np.random.default_rng(0)
-    depth = rng.integers(1, 65536, (24, 36)).astype(np.uint16)
-    rgb = np.repeat(depth[..., None] // 256, 3, axis=-1).astype(np.uint8)
-    joints = np.ones((1, 3))
-
-    def square(rgb, depth):
-        example = make_example(rgb, depth, joints, 8)
-        flags = cv2.IMREAD_UNCHANGED
-        return [
-            cv2.imdecode(np.frombuffer(example[kind][0], np.uint8), flags)
-            for kind in ("rgb", "depth")
-        ]
-
+    depth = rng.integers(1, 65536, shape[::-1] if upright else shape).astype(np.uint16)
+    rgb = rng.integers(0, 256, (*depth.shape, 1)).astype(np.uint8).repeat(3, axis=-1)
     small_rgb, small_depth = square(rgb, depth)
-    # Of each 3x3 px the one in the middle; of RGB the mean.
-    np.testing.assert_array_equal(small_depth, depth[1::3, 6:30][:, 1::3])
-    means = rgb[:, 6:30, 0].reshape(8, 3, 8, 3).mean((1, 3))
+    first = int(2 * factor)
+    middle = np.s_[first : first + shape[0]]
+    middle = np.s_[middle, :] if upright else np.s_[:, middle]
+    nearest = ((np.arange(8) + 0.5) * factor).astype(int)
+    np.testing.assert_array_equal(small_depth, depth[middle][nearest][:, nearest])
+    # Means of areas: each pixel counts by its share, here of 2 x 2 in each.
+    fine = rgb[middle][..., 0].repeat(2, axis=0).repeat(2, axis=1)
+    side = int(2 * factor)
+    means = fine.reshape(8, side, 8, side).mean((1, 3))
     assert abs(small_rgb.mean(axis=-1) - means).max() < 8
     mirrored_rgb, mirrored_depth = square(rgb[:, ::-1], depth[:, ::-1])
     np.testing.assert_array_equal(mirrored_depth, small_depth[:, ::-1])
     assert abs(mirrored_rgb[:, ::-1].astype(int) - small_rgb).max() < 8
-    joints[0, 1] = np.nan
+
+
+def test_joints_that_are_not_finite_are_refused():
     with pytest.raises(ValueError, match="its joints are not all finite"):
-        square(rgb, depth)
+        square(
+            np.zeros((8, 8, 3), np.uint8), np.ones((8, 8), np.uint16), [[0, np.nan, 1]]
+        )
