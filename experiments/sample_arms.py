@@ -16,25 +16,29 @@ SPLITS = ("train", "unlabelled", "test")
 
 FOCAL = 1.1  # picture sides; a field of view of 49 degrees
 LENGTHS = (0.28, 0.25, 0.18)  # m, of the links from the shoulder on
-RADII = (0.060, 0.050, 0.042)  # m
+RADII = (0.075, 0.055, 0.040)  # m
 # Nobody knows an arm's size from one RGB picture; depth tells it.
 SCALES = (0.85, 1.15)
-BENDS = (0.2, 2.0)  # radians between two links
-DISTANCES = (0.7, 1.6)  # m, of all joints
+# Radians: of the first link from hanging down, and between two links. Poses of any
+# direction would need many times the pictures to learn from.
+RAISED = (0, 1.1)
+BENDS = (0.1, 1.1)
+DISTANCES = (0.85, 1.35)  # m, of all joints
 # |x| / z and |y| / z of all joints. The picture ends at 0.45, and the shoulder's radius
-# adds at most 0.07 m / 0.7 m.
-REACH = 0.36
+# adds at most 0.09 m / 0.85 m.
+REACH = 0.35
 
 PLANES = (2.1, 3.0)  # m, distance of the background where the camera points to
 TILTS = (-0.2, 0.2)  # m that it recedes for a metre to the right, and down
-DISTRACTORS = (3, 9)
+TEXTURES = (0, 0.08)  # standard deviation of the background's noise, of each scale
+DISTRACTORS = (1, 5)
 AMBIENTS = (0.15, 0.5)
 STRENGTHS = (0.5, 1.2)
 
 BLURS = (0.3, 0.8)  # px, standard deviation of the optics
 RGB_NOISES = (2, 8)  # grey levels, standard deviation
 DEPTH_NOISES = (1, 2)  # mm, standard deviation
-MISSING = (0, 0.04)  # share of the pixels without a depth
+MISSING = (0, 0.02)  # share of the pixels without a depth
 
 
 @dataclasses.dataclass(frozen=True)
@@ -172,16 +176,20 @@ def _draw_arm(rng):
     while True:
         z = rng.uniform(*DISTANCES)
         joints = [np.array([*rng.uniform(-REACH, REACH, 2) * z, z])]
-        direction = _unit(rng.standard_normal(3))
+        direction, angles = np.array([0, 1, 0]), RAISED
         for length in LENGTHS:
+            direction, angles = _turn(rng, direction, rng.uniform(*angles)), BENDS
             joints.append(joints[-1] + scale * length * direction)
-            across = _unit(np.cross(direction, rng.standard_normal(3)))
-            bend = rng.uniform(*BENDS)
-            direction = np.cos(bend) * direction + np.sin(bend) * across
         joints = np.stack(joints)
         seen = abs(joints[:, :2] / joints[:, 2:]).max() < REACH
         if seen and np.array_equal(joints[:, 2], joints[:, 2].clip(*DISTANCES)):
             return joints, scale * np.array(RADII)
+
+
+def _turn(rng, direction, angle):
+    """A unit vector turned by an angle, to any side."""
+    across = _unit(np.cross(direction, rng.standard_normal(3)))
+    return np.cos(angle) * direction + np.sin(angle) * across
 
 
 def _draw_light(rng):
@@ -197,9 +205,9 @@ def _draw_background(rng, size):
     image = np.full((size, size, 3), rng.uniform(0.2, 0.8, 3), np.float32)
     for cells in (3, 6, 12, 24):
         grid = rng.standard_normal((cells, cells, 3)).astype(np.float32)
-        grid *= rng.uniform(0, 0.15)
+        grid *= rng.uniform(*TEXTURES)
         image += cv2.resize(grid, (size, size), interpolation=cv2.INTER_CUBIC)
-    for _ in range(rng.integers(*DISTRACTORS)):
+    for _ in range(rng.integers(*DISTRACTORS, endpoint=True)):
         colour = rng.uniform(0.1, 1, 3)
         corners = rng.uniform(0, size, (4, 2)).astype(np.int32)
         match rng.integers(3):
