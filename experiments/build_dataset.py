@@ -1,5 +1,7 @@
 """Pairs videos with their flow videos and writes them as a TFDS data set.
 
+CT volumes and RGB-D pictures, which need no flow, are written too.
+
     python -m experiments.build_dataset --dataset folder --videos mine/videos \
         --flow mine/flow --data_dir mine/data --name mine
 
@@ -21,17 +23,18 @@ from flow.pool import LIMIT
 _DATASET = flags.DEFINE_enum(
     "dataset",
     "folder",
-    ["folder", "ucf101", "hmdb51", "kinetics", "volumes"],
+    ["folder", "ucf101", "hmdb51", "kinetics", "volumes", "poses"],
     "Layout of the videos and lists.",
 )
 _VIDEOS = flags.DEFINE_string(
     "videos",
     None,
-    "Folder of videos. volumes: folder of NIfTI files, or MedMNIST3D's .npz.",
+    "Folder of videos. volumes: folder of NIfTI files, or MedMNIST3D's .npz. poses: "
+    "folder of RGB-D pictures.",
     required=True,
 )
 _FLOW = flags.DEFINE_string(
-    "flow", None, "Folder of flow videos, which all but volumes need."
+    "flow", None, "Folder of flow videos, which all but volumes and poses need."
 )
 _ANNOTATIONS = flags.DEFINE_string(
     "annotations",
@@ -49,11 +52,25 @@ _TEST_GLOB = flags.DEFINE_string(
     "folder, volumes: what has a relative path that fits is for testing, as '*_P2_*'; "
     "default: every fifth of a class.",
 )
+_LAYOUT = flags.DEFINE_enum(
+    "layout", "folder", ["folder", "nyu", "rhd", "biwi"], "poses: how pictures lie."
+)
+_SMALLER_SIDE = flags.DEFINE_integer(
+    "smaller_side", 128, "poses: side of the stored squares, px.", lower_bound=1
+)
+_JOINTS = flags.DEFINE_list(
+    "joints", None, "poses: indices of the joints to keep, as 0,3,5; default: all."
+)
+_VIEWS = flags.DEFINE_list("views", None, "nyu: cameras, of 1,2,3; default: 1.")
+_TEST_SEQUENCES = flags.DEFINE_list(
+    "test_sequences", None, "biwi: folders that are for testing, as 01,12."
+)
 _NAME = flags.DEFINE_string(
     "name",
     None,
-    "Name of the data set. folder, volumes: default is that of --videos. kinetics: "
-    "k400, k600, k700 or k700_2020, or another name for a part of the classes.",
+    "Name of the data set. folder, volumes, poses: default is that of --videos. "
+    "kinetics: k400, k600, k700 or k700_2020, or another name for a part of the "
+    "classes.",
 )
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "TFDS folder.", required=True)
 _WORKERS = flags.DEFINE_integer(
@@ -78,10 +95,16 @@ _STRICT = flags.DEFINE_bool(
 
 # Those that only some data sets have, so that none is given in vain.
 _ONLY = (
-    (_NAME, ("folder", "kinetics", "volumes")),
+    (_NAME, ("folder", "kinetics", "volumes", "poses")),
+    (_ANNOTATIONS, ("folder", "ucf101", "hmdb51", "kinetics", "volumes")),
     (_TEST_GLOB, ("folder", "volumes")),
     (_FLOW, ("folder", "ucf101", "hmdb51", "kinetics")),
     (_SPLIT_NUMBER, ("ucf101", "hmdb51")),
+    (_LAYOUT, ("poses",)),
+    (_SMALLER_SIDE, ("poses",)),
+    (_JOINTS, ("poses",)),
+    (_VIEWS, ("poses",)),
+    (_TEST_SEQUENCES, ("poses",)),
 )
 
 
@@ -92,9 +115,9 @@ def main():
             raise ValueError(
                 f"--{flag.name} is for --dataset {' or '.join(datasets)} alone"
             )
-    if _ANNOTATIONS.value is None and dataset not in ("folder", "volumes"):
+    if _ANNOTATIONS.value is None and dataset not in ("folder", "volumes", "poses"):
         raise ValueError(f"--dataset {dataset} needs --annotations, the lists")
-    if not _FLOW.value and dataset != "volumes":
+    if not _FLOW.value and dataset not in ("volumes", "poses"):
         raise ValueError(f"--dataset {dataset} needs --flow, of extract_flow")
     beam_options = None
     if _BEAM.value is not None:
@@ -167,6 +190,36 @@ def _volumes(**options):
     )
 
 
+def _poses(**options):
+    name = _checked_name(_NAME.value or pathlib.Path(_VIDEOS.value).resolve().name)
+    joints, views = _numbers(_JOINTS), _numbers(_VIEWS)
+
+    from i3d_tf.datasets.poses.builder import TwoStreamPoses
+
+    return TwoStreamPoses.of(
+        _VIDEOS.value,
+        layout=_LAYOUT.value,
+        name=name,
+        smaller_side=_SMALLER_SIDE.value,
+        joints=joints,
+        views=views,
+        test_sequences=_TEST_SEQUENCES.value,
+        **options,
+    )
+
+
+def _numbers(flag):
+    """The whole numbers of a list; None if it is not given."""
+    if flag.value is None:
+        return None
+    try:
+        return [int(text) for text in flag.value]
+    except ValueError as error:
+        raise ValueError(
+            f"--{flag.name} {','.join(flag.value)}: numbers only"
+        ) from error
+
+
 def _sources():
     return _VIDEOS.value, _FLOW.value, _ANNOTATIONS.value
 
@@ -185,6 +238,7 @@ _BUILDERS = {
     "kinetics": _kinetics,
     "folder": _folder,
     "volumes": _volumes,
+    "poses": _poses,
 }
 
 

@@ -13,6 +13,7 @@ import tiny_datasets
 from i3d_tf.datasets.folder.builder import TwoStreamFolder
 from i3d_tf.datasets.hmdb51.builder import TwoStreamHmdb51
 from i3d_tf.datasets.kinetics.builder import TwoStreamKinetics
+from i3d_tf.datasets.poses.builder import TwoStreamPoses
 from i3d_tf.datasets.ucf101.builder import TwoStreamUcf101
 from i3d_tf.datasets.volumes.builder import TwoStreamVolumes
 
@@ -30,12 +31,13 @@ class BuilderCase:
 
     def test_records(self):
         self.builder.build()
-        names = self.builder.info.features["label"].names
+        features = self.builder.info.features
+        names = features["label"].names if "label" in features else []
         for split, expected in self.RECORDS.items():
             records = tfds.as_numpy(self.builder.as_dataset(split=split))
             found = {
                 record["id"].decode(): (
-                    names[record["label"]] if record["label"] >= 0 else None,
+                    names[record["label"]] if record.get("label", -1) >= 0 else None,
                     len(record["ct" if "ct" in record else "rgb"]),
                 )
                 for record in records
@@ -114,6 +116,23 @@ class VolumesTest(BuilderCase, tfds.testing.DatasetBuilderTestCase):
 
     def make(self, videos, flow, places):
         return TwoStreamVolumes.of(self.lists, name="tiny", **places)
+
+
+class PosesTest(BuilderCase, tfds.testing.DatasetBuilderTestCase):
+    DATASET_CLASS = TwoStreamPoses
+    SPLITS = {"train": 2, "unlabelled": 1, "test": 1}
+    WRITE = staticmethod(tiny_datasets.poses)
+    RECORDS = {
+        "train": {
+            "rgb/train_000000.png": (None, 1),
+            "rgb/train_000001.png": (None, 1),
+        },
+        "unlabelled": {"rgb/unlabelled_000000.png": (None, 1)},
+        "test": {"rgb/test_000000.png": (None, 1)},
+    }
+
+    def make(self, videos, flow, places):
+        return TwoStreamPoses.of(self.lists, name="tiny", smaller_side=16, **places)
 
 
 class FolderTest(BuilderCase, tfds.testing.DatasetBuilderTestCase):

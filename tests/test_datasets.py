@@ -355,6 +355,8 @@ def test_command(pairs):
             ["--dataset=volumes"],
             "--flow is for --dataset folder or ucf101",
         ),
+        (["--smaller_side=64"], "--smaller_side is for --dataset poses alone"),
+        (["--layout=nyu"], "--layout is for --dataset poses alone"),
     ],
 )
 def test_flags_that_do_not_fit_are_refused(flags, message):

@@ -3,6 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
+from experiments.sample_poses import render_samples
 from flow.flow_video import write_flow_video
 
 HEIGHT, WIDTH = 24, 32
@@ -134,6 +135,12 @@ def volumes(root, _):
         arrays[f"{split}_labels"] = np.array(labels, np.uint8)[:, None]
     np.savez(root / "organ.npz", **arrays)
     return root / "organ.npz"
+
+
+def poses(root, _):
+    """RGB-D pictures: two to learn from, one without its pose, one tests."""
+    render_samples(root / "arm", train=2, unlabelled=1, test=1, size=16)
+    return root / "arm"
 
 
 def touch(folder, *names):

@@ -60,6 +60,17 @@ class ListedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         and None for others."""
         raise NotImplementedError
 
+    @staticmethod
+    def _features(outcome):
+        """Of an Outcome that has an example: what the record holds."""
+        entry = outcome.listed
+        return {
+            "id": entry.id,
+            "label": -1 if entry.label is None else entry.label,
+            "source": entry.video,
+            **outcome.example,
+        }
+
     def _split_generators(self, dl_manager):
         listing = self.builder_config.listing
         self.coverage = new_coverage(listing)
@@ -86,13 +97,15 @@ class ListedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             return self._encode_here(*work)
         from i3d_tf.datasets.beam import EncodeListed
 
-        return EncodeListed(*work, _features, self.data_dir, self.builder_config.limit)
+        return EncodeListed(
+            *work, self._features, self.data_dir, self.builder_config.limit
+        )
 
     def _encode_here(self, entries, find_gap, encode):
         for outcome in encode_all(find_gap, encode, entries, self._processes):
             self._count(outcome)
             if outcome.reason is None:
-                yield outcome.listed.id, _features(outcome)
+                yield outcome.listed.id, self._features(outcome)
         self._refuse_empty(entries[0].split)
 
     def _count(self, outcome):
@@ -209,14 +222,3 @@ class ListedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
                 f"{len(listing.videos)} are listed, or others; --overwrite builds it "
                 "again, another --name beside it"
             )
-
-
-def _features(outcome):
-    """Of an Outcome that has an example: what the record holds."""
-    entry = outcome.listed
-    return {
-        "id": entry.id,
-        "label": -1 if entry.label is None else entry.label,
-        "source": entry.video,
-        **outcome.example,
-    }

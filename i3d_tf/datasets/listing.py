@@ -40,7 +40,7 @@ class Listing(NamedTuple):
     videos: list[Listed]
 
 
-def make_listing(labels, located, what, splits=("train", "test")):
+def make_listing(labels, located, what, splits=("train", "test"), need_labels=True):
     """The Listing of entries that were found to make sense.
 
     Args:
@@ -48,6 +48,7 @@ def make_listing(labels, located, what, splits=("train", "test")):
       located: iterable of (where, Listed); `where` is for messages, `file:line`.
       what: is listed, for messages.
       splits: that have to be there.
+      need_labels: whether training needs them.
 
     Raises:
       ValueError: a path that leaves the folder of videos or is not one line of UTF-8,
@@ -72,7 +73,7 @@ def make_listing(labels, located, what, splits=("train", "test")):
             "needed"
         )
     trained = {entry.label for entry in videos if entry.split == "train"}
-    if None in trained:
+    if need_labels and None in trained:
         raise ValueError(f"{labelled['train'][0]}: a training video needs a label")
     empty = [label for label in labels if label not in trained]
     if empty:
