@@ -49,7 +49,9 @@ def main():
         history = training.train(config, _WORKDIR.value, _DATA_DIR.value, strategy)
     last = history[-1]["test"]
     figures = ", ".join(
-        f"{name} {value:.1%}" for name, value in last.items() if "top" in name
+        f"{name} {value:.1%}" if "top" in name else f"{name} {1000 * value:.1f} mm"
+        for name, value in last.items()
+        if "loss" not in name
     )
     print(f"{_WORKDIR.value}: trained {history[-1]['step']} steps; test {figures}")
 

@@ -9,7 +9,7 @@ from i3d_tf.distillation.pose import HEADS, RESNETS
 from i3d_tf.distillation.spec import Distillation
 from i3d_tf.fine_tuning import check_endpoint
 from i3d_tf.inception import MIN_FRAMES, STRIDE
-from i3d_tf.streams import DEPTH, STREAMS
+from i3d_tf.streams import ALL_STREAMS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -258,9 +258,7 @@ class Config:
     def streams(self):
         """The `Stream`s that are trained, in the order of results."""
         return tuple(
-            stream
-            for stream in (*STREAMS, DEPTH)
-            if getattr(self, stream.name) is not None
+            stream for stream in ALL_STREAMS if getattr(self, stream.name) is not None
         )
 
     @property
@@ -269,7 +267,7 @@ class Config:
         wanted = {stream.name for stream in self.streams}
         for distillation in self.distillations.values():
             wanted.update(distillation.inputs)
-        return tuple(s for s in (*STREAMS, DEPTH) if s.name in wanted)
+        return tuple(s for s in ALL_STREAMS if s.name in wanted)
 
     @property
     def distillations(self):

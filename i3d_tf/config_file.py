@@ -12,8 +12,11 @@ from i3d_tf.config import Config, Data, Pose, StreamTraining
 from i3d_tf.distillation.spec import Distillation, Pair
 
 
-def load_config(path, overrides=()):
+def load_config(path, overrides=(), name="CONFIG"):
     """The `CONFIG` of a recipe's file, with `field.sub=value` overrides.
+
+    Args:
+      name: of what the file defines, as the "TEACHER" of a distillation.
 
     Raises ValueError for a file without one, an unknown field or a wrong type.
     """
@@ -30,9 +33,9 @@ def load_config(path, overrides=()):
         raise ValueError(f"{path}: {_with_closest(str(error))}") from error
     except (ValueError, SyntaxError, NameError, ImportError) as error:
         raise ValueError(f"{path}: {error}") from error
-    config = getattr(module, "CONFIG", None)
+    config = getattr(module, name, None)
     if not isinstance(config, Config):
-        raise ValueError(f"{path}: defines no CONFIG of i3d_tf.config.Config")
+        raise ValueError(f"{path}: defines no {name} of i3d_tf.config.Config")
     values = to_dict(config)
     # All of them before the fields are checked against each other: rates and
     # boundaries change together.

@@ -11,9 +11,9 @@ import tensorflow as tf
 from flow.video import FPS
 from i3d_tf import clips
 from i3d_tf.evaluation import fuse
-from i3d_tf.fast import for_inference
 from i3d_tf.inception import MIN_FRAMES
-from i3d_tf.streams import STREAMS
+from i3d_tf.streams import ALL_STREAMS
+from i3d_tf.tasks import task_of
 
 # Files among the SavedModel's assets.
 LABELS = "labels.txt"
@@ -30,11 +30,15 @@ def export(models, labels, data, output):
     `<stream>_logits` of each, and `classes` (strings) and `scores` (probabilities)
     `[B, 5]`, the best first.
 
-    Assets: labels.txt, line k = class k, and preprocessing.json.
+    Of networks of pictures (`data.num_frames` 1) the inputs are `rgb` uint8
+    `[B, size, size, 3]` or `depth` uint16 `[B, size, size, 1]` in mm, and the output is
+    `joints` `[B, J, 3]`, metres, the mean of several streams.
+
+    Assets: labels.txt, line k = class k or joint k, and preprocessing.json.
 
     Args:
       models: {stream name: network}.
-      labels: class names.
+      labels: class names, or those of joints.
       data: `config.Data`, for the preprocessing.
       output: folder; a SavedModel that is there is replaced.
 
@@ -86,32 +90,27 @@ def _module(models, labels, data, assets):
         "num_frames": data.num_frames,
     }
     (assets / PREPROCESSING).write_text(json.dumps(preprocessing, indent=2) + "\n")
-    streams = [stream for stream in STREAMS if stream.name in models]
-    class_names = tf.constant(labels)
-    networks = {name: for_inference(model) for name, model in models.items()}
+    streams = [stream for stream in ALL_STREAMS if stream.name in models]
+    ready = task_of(data).for_inference
+    networks = {name: ready(model) for name, model in models.items()}
+    is_picture = data.num_frames == 1
 
     def serve(**inputs):
-        outputs = {}
-        for stream in streams:
-            clip = inputs[stream.name]
-            tf.debugging.assert_greater_equal(
-                tf.shape(clip)[1],
-                MIN_FRAMES,
-                f"{stream.name}: a clip needs at least {MIN_FRAMES} frames",
+        answers = {
+            stream.name: networks[stream.name](
+                clips.normalise_raw(inputs[stream.name], stream), training=False
             )
-            outputs[f"{stream.name}_logits"] = networks[stream.name](
-                clips.normalise_raw(clip, stream), training=False
-            )
-        logits = fuse(list(outputs.values()))
-        probabilities = tf.nn.softmax(logits)
-        best = tf.math.top_k(probabilities, min(TOP, len(labels)))
-        return {
-            **outputs,
-            "logits": logits,
-            "probabilities": probabilities,
-            "classes": tf.gather(class_names, best.indices),
-            "scores": best.values,
+            for stream in streams
         }
+        if is_picture:
+            return {"joints": fuse(list(answers.values()))}
+        for name in answers:
+            tf.debugging.assert_greater_equal(
+                tf.shape(inputs[name])[1],
+                MIN_FRAMES,
+                f"{name}: a clip needs at least {MIN_FRAMES} frames",
+            )
+        return _of_logits(answers, tf.constant(labels))
 
     module = tf.Module()
     # The variables alone: the networks' own Keras objects need not be saved.
@@ -122,10 +121,11 @@ def _module(models, labels, data, assets):
     ]
     module.labels = tf.saved_model.Asset(str(assets / LABELS))
     module.preprocessing = tf.saved_model.Asset(str(assets / PREPROCESSING))
+    frames = [None] if is_picture else [None, None]
     module.serve = tf.function(serve).get_concrete_function(
         **{
             stream.name: tf.TensorSpec(
-                [None, None, data.size, data.size, stream.channels],
+                [*frames, data.size, data.size, stream.channels],
                 stream.raw_dtype,
                 name=stream.name,
             )
@@ -133,3 +133,17 @@ def _module(models, labels, data, assets):
         }
     )
     return module
+
+
+def _of_logits(logits, class_names):
+    """What is served of {stream name: logits}."""
+    fused = fuse(list(logits.values()))
+    probabilities = tf.nn.softmax(fused)
+    best = tf.math.top_k(probabilities, min(TOP, len(class_names)))
+    return {
+        **{f"{name}_logits": of_stream for name, of_stream in logits.items()},
+        "logits": fused,
+        "probabilities": probabilities,
+        "classes": tf.gather(class_names, best.indices),
+        "scores": best.values,
+    }

@@ -34,7 +34,9 @@ class Protocol:
     crops: int = 1
 
     def __post_init__(self):
-        if self.num_frames is not None and self.num_frames < MIN_FRAMES:
+        is_picture = (self.name, self.num_frames) == ("center", 1)
+        frames = MIN_FRAMES if self.num_frames is None else self.num_frames
+        if frames < MIN_FRAMES and not is_picture:
             raise ValueError(
                 f"{self.name}: clips of {self.num_frames} frames; the network needs "
                 f"{MIN_FRAMES}"

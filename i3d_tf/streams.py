@@ -122,3 +122,6 @@ DEPTH = Stream(
 
 # The two of a two-stream network, in the order in which results are listed.
 STREAMS = (RGB, FLOW)
+
+# All that networks can be trained on.
+ALL_STREAMS = (*STREAMS, DEPTH)

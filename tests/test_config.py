@@ -197,7 +197,7 @@ def test_streams_and_steps():
     assert (rgb.streams, rgb.steps) == ((RGB,), 10)
     flow = dataclasses.replace(both, rgb=None)
     assert (flow.streams, flow.steps) == ((FLOW,), 20)
-    with pytest.raises(ValueError, match="none of rgb, flow and depth is to be trained"):
+    with pytest.raises(ValueError, match="none of rgb, flow and depth is to be"):
         dataclasses.replace(CONFIG, rgb=None, flow=None)
 
 

@@ -4,8 +4,7 @@ One person in one room is little to learn from: experiments/README.md tells why 
 hard. So light varies in its training, and it may not be as sure as flow
 (label_smoothing), for the logits are added. Two CPU cores are enough.
 
-Expected of RGB, flow and both: 3/9, 8/9, 8/9 learnt from P2 and tested on P1; 3/9, 9/9,
-9/9 the other way.
+Expected of RGB, flow and both: 3/9, 9/9, 9/9, whichever of the two is learnt from.
 
     python -m experiments.extract_flow --videos arm_actions --output arm/flow \
         --smaller_side 128

@@ -192,7 +192,8 @@ def _shapes(network, config):
     frames = () if data.num_frames == 1 else (data.num_frames,)
     channels = network.input.shape[-1]
     clip = keras.KerasTensor((1, *frames, data.size, data.size, channels))
-    return [spec.shape for spec in keras.tree.flatten(network.compute_output_spec(clip))]
+    outputs = keras.tree.flatten(network.compute_output_spec(clip))
+    return [output.shape for output in outputs]
 
 
 def _pooled(features):

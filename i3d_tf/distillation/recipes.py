@@ -30,7 +30,7 @@ RESPONSE = Distillation(
 
 
 def depth_to_rgb(head="parallel", weight=1.0, response_weight=0.0):
-    """A student on RGB whose four fc layers shall give what the teacher's on depth give.
+    """A student on RGB whose four fc layers are to give what its teacher's on depth do.
 
     Beside the regression's loss, with weight 1, the mean squared differences of their
     outputs.

@@ -7,6 +7,7 @@ import tqdm
 from i3d_tf import pipeline
 from i3d_tf.clips import normalise
 from i3d_tf.evaluation import fuse
+from i3d_tf.streams import ALL_STREAMS
 from i3d_tf.tasks import task_of
 from i3d_tf.training.strategies import Replicas, distribute
 from i3d_tf.training.updates import passes_of
@@ -33,7 +34,7 @@ def make_evaluation(strategy, config, models, builder):
       models: {stream name: network}, as they are when `evaluate` is called.
     """
     task = task_of(config.data)
-    streams = {stream.name: stream for stream in config.streams}
+    streams = {stream.name: stream for stream in ALL_STREAMS if stream.name in models}
     names = [f"{name}_{what}" for name in streams for what in ("loss", *task.figures)]
     if len(streams) > 1:
         names += [f"fused_{figure}" for figure in task.figures]
@@ -42,7 +43,7 @@ def make_evaluation(strategy, config, models, builder):
     batches, rounds = pipeline.eval_rounds(
         builder,
         config.data,
-        config.streams,
+        tuple(streams.values()),
         split=config.data.test_split,
         batch_size=clips_at_once,
         replicas=tuple(replicas),

@@ -1,0 +1,107 @@
+"""Distillation: a teacher, the student alone, and the student with the teacher.
+
+    python -m experiments.distill --config experiments/configs/mars.py \
+        --workdir runs/mars --data_dir data --seeds 0,1,2,3,4
+
+A recipe's file has a TEACHER beside its CONFIG, whose one stream has a distillation.
+All stages are done one after the other, or those of --stages:
+
+    train_teacher  leaves teacher/, a run as of experiments.train
+    distil         student_alone/seed_<k>/ and distilled/seed_<k>/, for each of --seeds
+    evaluate       report.json and report.md: the teacher, both students, their spread
+    export         --output, a SavedModel of the distilled student of the first seed,
+                   which holds nothing of the teacher and needs none of its inputs
+
+A teacher that was trained elsewhere is named by --teacher; nothing trains it then.
+Stopped and started again, it goes on where it was; at SIGTERM it saves and ends.
+"""
+
+from absl import flags
+
+from experiments import command
+
+_STAGES = ("train_teacher", "distil", "evaluate", "export")
+
+_CONFIG = flags.DEFINE_string("config", None, "A recipe's file.", required=True)
+_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the study.", required=True)
+_DATA_DIR = flags.DEFINE_string("data_dir", None, "TFDS folder.", required=True)
+_STAGE_LIST = flags.DEFINE_list(
+    "stages", list(_STAGES[:3]), f"What is to be done: some of {','.join(_STAGES)}."
+)
+_SEEDS = flags.DEFINE_list("seeds", ["0"], "Of the students; more of them tell more.")
+_SET = flags.DEFINE_multi_string(
+    "set", [], "field=value of the student's CONFIG, as of train; repeatable."
+)
+_SET_TEACHER = flags.DEFINE_multi_string(
+    "set_teacher", [], "The same of TEACHER; repeatable."
+)
+_TEACHER = flags.DEFINE_multi_string(
+    "teacher", [], "Workdir of a trained teacher; of one per stream repeatable."
+)
+_SPLIT = flags.DEFINE_string("split", None, "To evaluate; default: the test_split.")
+_OUTPUT = flags.DEFINE_string("output", None, "SavedModel that export writes.")
+_STRATEGY = flags.DEFINE_enum(
+    "strategy", "one", ["one", "mirrored"], "One device, or all of this machine."
+)
+
+
+def main():
+    stages, seeds = _checked_stages(), _checked_seeds(_SEEDS.value)
+
+    from flow.files import as_path
+    from i3d_tf import training
+    from i3d_tf.config_file import load_config
+    from i3d_tf.distillation import report, study
+
+    workdir = as_path(_WORKDIR.value)
+    config = load_config(_CONFIG.value, _SET.value)
+    study.student_of(config)
+    teacher = load_config(_CONFIG.value, _SET_TEACHER.value, "TEACHER")
+    teachers = tuple(_TEACHER.value) or (str(workdir / study.TEACHER),)
+    configs = {
+        study.ALONE: study.alone(config),
+        study.DISTILLED: study.with_distillation(config, teacher=teachers),
+    }
+    strategy = training.make_strategy(_STRATEGY.value)
+    done = workdir
+    with command.ended_by_sigterm():
+        if "train_teacher" in stages:
+            training.train(teacher, teachers[0], _DATA_DIR.value, strategy)
+        if "distil" in stages:
+            study.train_ways(configs, workdir, _DATA_DIR.value, seeds, strategy)
+    if "evaluate" in stages:
+        results = study.evaluate_study(
+            config, teachers, workdir, _DATA_DIR.value, seeds, _SPLIT.value
+        )
+        print("\n".join(report.write_report(workdir, results)))
+        done = workdir / "report.md"
+    if "export" in stages:
+        study.export_student(workdir, seeds[0], _OUTPUT.value)
+        done = _OUTPUT.value
+    print(f"{done}: {', '.join(stages)} done")
+
+
+def _checked_stages():
+    stages = _STAGE_LIST.value
+    if not stages or set(stages) - set(_STAGES):
+        raise ValueError(
+            f"--stages {','.join(stages)}: expected some of {','.join(_STAGES)}"
+        )
+    if _TEACHER.value:
+        stages = [stage for stage in stages if stage != "train_teacher"]
+    if ("export" in stages) != (_OUTPUT.value is not None):
+        raise ValueError(
+            "--output names what the stage export writes: give both or none"
+        )
+    return [stage for stage in _STAGES if stage in stages]
+
+
+def _checked_seeds(texts):
+    seeds = [int(text) for text in texts if text.isdecimal()]
+    if not seeds or len(seeds) < len(texts) or len(set(seeds)) < len(seeds):
+        raise ValueError(f"--seeds {','.join(texts)}: expected numbers, each once")
+    return seeds
+
+
+if __name__ == "__main__":
+    command.run(main)

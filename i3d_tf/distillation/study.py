@@ -1,0 +1,130 @@
+"""A distillation against the student alone: the same runs from several seeds.
+
+A study's workdir has the teacher's run in `teacher/` and, for each way to train the
+student, a run for each seed: `student_alone/seed_0/`, `distilled/seed_0/` ... A pair of
+runs of one seed begins with the same weights and makes as many updates.
+"""
+
+import dataclasses
+
+from i3d_tf.checkpoints import load_workdirs
+from i3d_tf.datasets import open_dataset
+from i3d_tf.export import export
+from i3d_tf.tasks import POSES, task_of
+from i3d_tf.training import make_strategy, train
+from i3d_tf.training.evaluating import make_evaluation
+from i3d_tf.training.preemption import Notice
+
+TEACHER, ALONE, DISTILLED = "teacher", "student_alone", "distilled"
+
+
+def student_of(config):
+    """Name of the one stream that has a teacher; raises ValueError for others."""
+    names = list(config.distillations)
+    if len(names) != 1 or len(config.streams) != 1:
+        raise ValueError(
+            f"streams {', '.join(s.name for s in config.streams)}, of which "
+            f"{', '.join(names) or 'none'} has a distillation; a study has one "
+            "student, the only stream of its config"
+        )
+    return names[0]
+
+
+def with_distillation(config, **changes):
+    """The student's config with other fields of its distillation."""
+    name = student_of(config)
+    training = getattr(config, name)
+    distillation = dataclasses.replace(training.distillation, **changes)
+    training = dataclasses.replace(training, distillation=distillation)
+    return dataclasses.replace(config, **{name: training})
+
+
+def alone(config):
+    """The student's config without its teacher: of labelled examples only."""
+    name = student_of(config)
+    training = dataclasses.replace(getattr(config, name), distillation=None)
+    return dataclasses.replace(config, **{name: training})
+
+
+def train_ways(configs, workdir, data_dir, seeds, strategy=None):
+    """Trains each way from each seed, pair by pair; what is trained is used again.
+
+    Args:
+      configs: {way to train: config}.
+      workdir: the study's `pathlib`-like folder.
+      seeds: numbers.
+      data_dir, strategy: of `training.train`.
+    """
+    for seed in seeds:
+        for way, config in configs.items():
+            run = workdir / way / f"seed_{seed}"
+            print(f"{run}", flush=True)
+            train(dataclasses.replace(config, seed=seed), run, data_dir, strategy)
+
+
+def evaluate(workdirs, data_dir, split=None):
+    """{figure: value} of runs of different streams on a split, None for its test_split.
+
+    The figures are those of an evaluation in training: `rgb_top1`, `depth_error` ...
+
+    Raises ValueError if there is no run, or not what it was trained on.
+    """
+    config, names, models = load_workdirs(workdirs)
+    workdir = workdirs[0]
+    builder = open_dataset(data_dir, config.data.dataset)
+    there = task_of(config.data).names(builder.info.features)
+    if there != names:
+        raise ValueError(
+            f"{workdir}: answers {len(names)} classes or joints, "
+            f"{builder.info.full_name} has {len(there)}, or other names"
+        )
+    if split:
+        data = dataclasses.replace(config.data, test_split=split)
+        config = dataclasses.replace(config, data=data)
+    figures, _ = make_evaluation(make_strategy("one"), config, models, builder)(
+        Notice()
+    )
+    return figures
+
+
+def evaluate_study(config, teachers, workdir, data_dir, seeds, split=None, more=()):
+    """Evaluates the teacher and all runs of a study.
+
+    Args:
+      config: the student's.
+      teachers: workdirs of the teacher's streams.
+      more: further ways to train, beside alone and distilled.
+
+    Returns {"figure", "better", "split", "seeds", "teacher": value, "<way>": [values]}:
+    the figure is "top1", a share, or "error", the mean distance of joints in metres, of
+    which the lower is "better".
+    """
+    name = student_of(config)
+    is_pose = task_of(config.data) is POSES
+    figure = "error" if is_pose else "top1"
+    inputs = config.distillations[name].inputs
+    of_teacher = "fused" if len(inputs) > 1 else inputs[0]
+
+    def value(runs, stream):
+        return evaluate(runs, data_dir, split)[f"{stream}_{figure}"]
+
+    results = {
+        "figure": figure,
+        "better": "lower" if is_pose else "higher",
+        "split": split or config.data.test_split,
+        "seeds": list(seeds),
+        TEACHER: value(teachers, of_teacher),
+    }
+    for way in (ALONE, DISTILLED, *more):
+        runs = [workdir / way / f"seed_{seed}" for seed in seeds]
+        results[way] = [value([run], name) for run in runs]
+    return results
+
+
+def export_student(workdir, seed, output):
+    """Writes the distilled student of a seed as a SavedModel.
+
+    Raises ValueError if it is not trained, or `output` is there and is no SavedModel.
+    """
+    config, names, models = load_workdirs([workdir / DISTILLED / f"seed_{seed}"])
+    export(models, names, config.data, output)
