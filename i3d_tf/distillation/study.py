@@ -54,12 +54,17 @@ def train_ways(configs, workdir, data_dir, seeds, strategy=None):
       workdir: the study's `pathlib`-like folder.
       seeds: numbers.
       data_dir, strategy: of `training.train`.
+
+    Returns {way: [figures of the test at the end of a run, for each seed]}.
     """
+    found = {way: [] for way in configs}
     for seed in seeds:
         for way, config in configs.items():
             run = workdir / way / f"seed_{seed}"
             print(f"{run}", flush=True)
-            train(dataclasses.replace(config, seed=seed), run, data_dir, strategy)
+            one = dataclasses.replace(config, seed=seed)
+            found[way].append(train(one, run, data_dir, strategy)[-1]["test"])
+    return found
 
 
 def evaluate(workdirs, data_dir, split=None):
@@ -87,13 +92,32 @@ def evaluate(workdirs, data_dir, split=None):
     return figures
 
 
-def evaluate_study(config, teachers, workdir, data_dir, seeds, split=None, more=()):
-    """Evaluates the teacher and all runs of a study.
+def evaluate_study(config, teachers, workdir, data_dir, seeds, split=None):
+    """Evaluates the teacher and all runs of a study; returns as `results_of`.
 
     Args:
       config: the student's.
       teachers: workdirs of the teacher's streams.
-      more: further ways to train, beside alone and distilled.
+      split: None for the config's test_split.
+    """
+    found = {
+        way: [
+            evaluate([workdir / way / f"seed_{seed}"], data_dir, split)
+            for seed in seeds
+        ]
+        for way in (ALONE, DISTILLED)
+    }
+    of_teacher = evaluate(teachers, data_dir, split)
+    return results_of(config, of_teacher, found, seeds, split)
+
+
+def results_of(config, of_teacher, found, seeds, split=None):
+    """Of many figures of each run those that are compared.
+
+    Args:
+      config: the student's.
+      of_teacher: the teacher's figures.
+      found: of `train_ways`.
 
     Returns {"figure", "better", "split", "seeds", "teacher": value, "<way>": [values]}:
     the figure is "top1", a share, or "error", the mean distance of joints in metres, of
@@ -103,22 +127,18 @@ def evaluate_study(config, teachers, workdir, data_dir, seeds, split=None, more=
     is_pose = task_of(config.data) is POSES
     figure = "error" if is_pose else "top1"
     inputs = config.distillations[name].inputs
-    of_teacher = "fused" if len(inputs) > 1 else inputs[0]
-
-    def value(runs, stream):
-        return evaluate(runs, data_dir, split)[f"{stream}_{figure}"]
-
-    results = {
+    teachers = "fused" if len(inputs) > 1 else inputs[0]
+    return {
         "figure": figure,
         "better": "lower" if is_pose else "higher",
         "split": split or config.data.test_split,
         "seeds": list(seeds),
-        TEACHER: value(teachers, of_teacher),
+        TEACHER: of_teacher[f"{teachers}_{figure}"],
+        **{
+            way: [run[f"{name}_{figure}"] for run in runs]
+            for way, runs in found.items()
+        },
     }
-    for way in (ALONE, DISTILLED, *more):
-        runs = [workdir / way / f"seed_{seed}" for seed in seeds]
-        results[way] = [value([run], name) for run in runs]
-    return results
 
 
 def export_student(workdir, seed, output):

@@ -1,0 +1,139 @@
+"""What the distillation benchmark learns from: arms with depth, and moving sprites.
+
+The sprites are the sample videos' scenes, whose class is their motion alone; of any
+colour, and each before a background of its own.
+"""
+
+import csv
+import pathlib
+import shutil
+
+import numpy as np
+import tqdm
+
+from experiments.sample_poses import render_samples
+from experiments.sample_scenes import (
+    COLOURS,
+    MOTIONS,
+    TEST_GROUPS,
+    paint,
+    render_clip,
+    write_video,
+)
+from flow.extract_folder import extract_folder
+from flow.flow_video import describe_flow_video, read_flow_video, write_flow_video
+from flow.settings import Settings
+from i3d_tf.datasets.folder.builder import TwoStreamFolder
+from i3d_tf.datasets.poses.builder import TwoStreamPoses
+
+POSES, SHUFFLED_POSES = "two_stream_poses/arms", "two_stream_poses/arms_shuffled"
+SPRITES = "two_stream_folder/sprites"
+SHUFFLED_SPRITES = "two_stream_folder/sprites_shuffled"
+LEFT_OUT = "two_stream_folder/sprites_without_circle"
+SIDE = 56  # px, smaller side of the sprites' frames
+FRAMES = 24
+
+
+def make_poses(folder, train, unlabelled, test, size=64):
+    """The rendered arms, and the same with each RGB picture beside another's depth.
+
+    Of the second the teacher's inputs are wrong and all else is alike. What is there
+    is used again.
+    """
+    folder = pathlib.Path(folder)
+    arms, shuffled = folder / "arms", folder / "arms_shuffled"
+    render_samples(
+        arms, train=train, unlabelled=unlabelled, test=test, size=size, seed=0
+    )
+    if not shuffled.exists():
+        aside = folder / "arms_shuffled.part"
+        shutil.copytree(arms, aside, dirs_exist_ok=True)
+        for split in ("train", "unlabelled"):
+            paths = sorted((arms / "depth").glob(f"{split}_*.png"))
+            for path, other in zip(paths, _deranged(paths), strict=True):
+                shutil.copyfile(other, aside / "depth" / path.name)
+        aside.rename(shuffled)
+    for name, pictures in (("arms", arms), ("arms_shuffled", shuffled)):
+        TwoStreamPoses.of(
+            pictures, data_dir=folder / "data", name=name, smaller_side=size
+        ).build()
+
+
+def make_sprites(folder, train, pairs, test):
+    """Videos of sprites with their flow, as three data sets below `folder / "data"`.
+
+    SPRITES has the splits train, pairs, which has no labels, and test. In
+    SHUFFLED_SPRITES each video of the pairs has another's flow. LEFT_OUT has, of the
+    same videos, transfer with all motions but the circle and train with the rest, whose
+    labels are known, and the test's circles as left_out.
+
+    Args:
+      train, pairs, test: clips of each motion.
+    """
+    folder = pathlib.Path(folder)
+    counts = {"train": train, "pairs": pairs, "test": test}
+    listed = []
+    for split, count in counts.items():
+        for motion in MOTIONS:
+            for number in range(count):
+                listed.append((f"{split}/{motion}_{number:03}.avi", motion, split))
+    rng = np.random.default_rng(0)
+    for number, (path, motion, split) in enumerate(tqdm.tqdm(listed, "sprites")):
+        video = folder / "videos" / path
+        colour = rng.choice(list(COLOURS))
+        if not video.exists():
+            # Groups that are not for testing have the training's sizes and speeds.
+            group = number % len(TEST_GROUPS) + 1 if split == "test" else number + 100
+            video.parent.mkdir(parents=True, exist_ok=True)
+            clip = render_clip(motion, group, number, FRAMES + 1, seed=0)
+            write_video(video, paint(clip, colour))
+    settings = Settings(smaller_side=SIDE)
+    extract_folder(folder / "videos", folder / "flow", settings)
+    _shuffle_flow(folder, [path for path, _, split in listed if split == "pairs"])
+    sets = {
+        "sprites": ("flow", [(p, "" if s == "pairs" else m, s) for p, m, s in listed]),
+        "sprites_without_circle": ("flow", list(map(_without_circle, listed))),
+    }
+    sets["sprites_shuffled"] = ("flow_shuffled", sets["sprites"][1])
+    for name, (flow, rows) in sets.items():
+        with (folder / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows([("path", "label", "split"), *rows])
+        TwoStreamFolder.of(
+            folder / "videos",
+            folder / flow,
+            folder / f"{name}.csv",
+            data_dir=folder / "data",
+            name=name,
+        ).build()
+
+
+def _without_circle(row):
+    path, motion, split = row
+    if split == "test":
+        return path, motion, "left_out" if motion == "Circle" else "test"
+    is_transfer = split == "pairs" and motion != "Circle"
+    return path, motion, "transfer" if is_transfer else "train"
+
+
+def _shuffle_flow(folder, pairs):
+    """`flow_shuffled`: the flow of each of the pairs is another's."""
+    shuffled = folder / "flow_shuffled"
+    if shuffled.exists():
+        return
+    aside = folder / "flow_shuffled.part"
+    shutil.copytree(folder / "flow", aside, dirs_exist_ok=True)
+    paths = [pathlib.Path(path).with_suffix(".mkv") for path in pairs]
+    for path, other in zip(paths, _deranged(paths), strict=True):
+        # The tags stay, by which the builder knows whose flow it is.
+        tags = describe_flow_video(folder / "flow" / path)
+        codes = read_flow_video(folder / "flow" / other)
+        write_flow_video(aside / path, codes, fps=tags["fps"], description=tags)
+    aside.rename(shuffled)
+
+
+def _deranged(items):
+    """The items in a random order, none of them in its place."""
+    order = np.random.default_rng(0).permutation(len(items))
+    # Along the random circle each is followed by another.
+    following = dict(zip(order.tolist(), np.roll(order, 1).tolist(), strict=True))
+    return [items[following[number]] for number in range(len(items))]

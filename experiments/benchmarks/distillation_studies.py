@@ -1,0 +1,261 @@
+"""The studies of the distillation benchmark: their recipes, and what is compared."""
+
+import dataclasses
+from typing import NamedTuple
+
+from experiments.benchmarks import distillation_data as made
+from i3d_tf.config import Config, Data, Pose, StreamTraining
+from i3d_tf.distillation import recipes, study
+from i3d_tf.distillation.spec import Distillation, Pair
+from i3d_tf.training import train
+
+
+class Sizes(NamedTuple):
+    """How much is made and learnt.
+
+    Attributes:
+      poses: pictures for the teacher's labels, pairs and testing.
+      labelled: of the teacher's pictures, those whose labels the student has.
+      sprites: clips of each motion: labelled, pairs and testing.
+      teacher_steps, steps: updates of teachers and students of pictures.
+      clip_teacher_steps, clip_steps: of clips.
+      width: of pictures' networks and narrow networks of clips.
+    """
+
+    poses: tuple[int, int, int]
+    labelled: int
+    sprites: tuple[int, int, int]
+    teacher_steps: int
+    steps: int
+    clip_teacher_steps: int
+    clip_steps: int
+    width: float
+
+
+SIZES = {
+    "full": Sizes((2000, 2000, 500), 200, (4, 80, 30), 1500, 600, 200, 200, 0.25),
+    "tiny": Sizes((64, 64, 32), 32, (2, 4, 2), 4, 2, 2, 2, 0.125),
+}
+# Updates of a teacher that has not learnt, at a rate of 0: BatchNorm gets statistics.
+_UNTRAINED_STEPS = 20
+
+
+def depth_to_rgb(folder, seeds, sizes):
+    """Few labelled RGB pictures, many pairs of RGB and depth."""
+    folder = folder / "depth_to_rgb"
+    made.make_poses(folder, *sizes.poses)
+    training = StreamTraining(
+        steps=sizes.teacher_steps,
+        learning_rates=(0.03,),
+        schedule="cosine",
+        warmup_steps=sizes.teacher_steps // 20,
+        clip_norm=5.0,
+        weight_decay=1e-4,
+        dropout=0.0,
+    )
+    data = Data(dataset=made.POSES, num_frames=1, size=64, smaller_side=64)
+    teacher = Config(
+        data=data,
+        depth=training,
+        pose=Pose(features=64),
+        batch_size=32,
+        width=sizes.width,
+        batch_norm_decay=0.9,
+        evaluate_epochs=0,
+        steps_at_once=20,
+    )
+    few = dataclasses.replace(
+        data,
+        train_split=f"train[:{sizes.labelled}]",
+        unlabelled_split="unlabelled",
+        light=0.2,
+    )
+    student = dataclasses.replace(
+        teacher,
+        data=few,
+        depth=None,
+        rgb=dataclasses.replace(
+            training,
+            steps=sizes.steps,
+            warmup_steps=sizes.steps // 20,
+            # 100 per m^2: of errors in decimetres, as the labels' loss.
+            distillation=recipes.depth_to_rgb(weight=0.1, response_weight=100.0),
+        ),
+    )
+    ways = _with_controls(student, folder, _on(student, made.SHUFFLED_POSES))
+    # The specification's own: of the fc layers alone, on the labelled pictures alone.
+    literal = recipes.depth_to_rgb(weight=0.1)
+    without_pairs = dataclasses.replace(few, unlabelled_split=None)
+    ways["fc_layers_without_pairs"] = study.with_distillation(
+        dataclasses.replace(student, data=without_pairs),
+        **_fields(literal),
+        teacher=_teacher_of(folder),
+    )
+    ways["fc_layers_with_pairs"] = study.with_distillation(
+        student, **_fields(literal), teacher=_teacher_of(folder)
+    )
+    return _run(folder, teacher, student, ways, seeds)
+
+
+def flow_to_rgb(folder, seeds, sizes):
+    """Few labelled videos, many without label: MARS, and the teacher's answers."""
+    folder = folder / "sprites"
+    made.make_sprites(folder, *sizes.sprites)
+    teacher = _of_sprites(made.SPRITES, sizes, sizes.clip_teacher_steps, "flow")
+    student = _of_sprites(made.SPRITES, sizes, sizes.clip_steps, "rgb")
+    student = dataclasses.replace(
+        student,
+        data=dataclasses.replace(student.data, unlabelled_split="pairs"),
+        rgb=dataclasses.replace(
+            student.rgb,
+            # MARS's features, and what the teacher answers.
+            distillation=dataclasses.replace(
+                recipes.MARS, response="softmax", response_weight=1.0, temperature=2.0
+            ),
+        ),
+    )
+    ways = _with_controls(student, folder, _on(student, made.SHUFFLED_SPRITES))
+    ways["mars"] = study.with_distillation(
+        student, **_fields(recipes.MARS), teacher=_teacher_of(folder)
+    )
+    return _run(folder, teacher, student, ways, seeds)
+
+
+def response(folder, seeds, sizes):
+    """A motion that is not in the transfer set, learnt from soft answers.
+
+    The figure is of test clips of that motion alone.
+    """
+    sprites, folder = folder / "sprites", folder / "response"
+    made.make_sprites(sprites, *sizes.sprites)
+    teacher = _of_sprites(made.LEFT_OUT, sizes, sizes.clip_teacher_steps, "flow")
+    data = dataclasses.replace(
+        teacher.data, train_split="train+transfer", test_split="left_out"
+    )
+    teacher = dataclasses.replace(teacher, data=data)
+    student = dataclasses.replace(
+        teacher,
+        data=dataclasses.replace(data, train_split="transfer"),
+        flow=dataclasses.replace(
+            teacher.flow,
+            steps=sizes.clip_steps,
+            distillation=Distillation(
+                inputs=("flow",),
+                response="softmax",
+                temperature=4.0,
+                label_weight=0.0,
+            ),
+        ),
+    )
+    ways = {
+        study.ALONE: study.alone(student),
+        study.DISTILLED: study.with_distillation(student, teacher=_teacher_of(folder)),
+    }
+    return _run(folder, teacher, student, ways, seeds, sprites / "data")
+
+
+def features(folder, seeds, sizes):
+    """A narrow flow network beside the full one, by each of the losses of features."""
+    sprites, folder = folder / "sprites", folder / "features"
+    made.make_sprites(sprites, *sizes.sprites)
+    teacher = _of_sprites(made.SPRITES, sizes, sizes.clip_teacher_steps, "flow")
+    teacher = dataclasses.replace(teacher, width=4 * sizes.width)
+    student = _of_sprites(made.SPRITES, sizes, sizes.clip_steps // 2, "flow")
+    losses = {
+        # Weights as the field has them, of means.
+        "hint": ("squared_error", 1.0, True),
+        "attention_transfer": ("attention", 1000.0, False),
+        "similarity_preserving": ("similarity", 3000.0, False),
+    }
+    ways = {study.ALONE: None}
+    for way, (loss, weight, adapter) in losses.items():
+        pair = Pair("Mixed_4f", "Mixed_4f", loss, weight, adapter)
+        distillation = Distillation(
+            inputs=("flow",), teacher=_teacher_of(folder), features=(pair,)
+        )
+        ways[way] = dataclasses.replace(
+            student,
+            data=dataclasses.replace(student.data, unlabelled_split="pairs"),
+            flow=dataclasses.replace(student.flow, distillation=distillation),
+        )
+    student = ways["hint"]
+    ways[study.ALONE] = study.alone(student)
+    return _run(folder, teacher, student, ways, seeds, sprites / "data")
+
+
+STUDIES = {
+    "depth_to_rgb": depth_to_rgb,
+    "flow_to_rgb": flow_to_rgb,
+    "response": response,
+    "features": features,
+}
+
+
+def _of_sprites(dataset, sizes, steps, stream):
+    training = StreamTraining(
+        steps=steps,
+        learning_rates=(0.01,),
+        schedule="cosine",
+        warmup_steps=steps // 10,
+        clip_norm=5.0,
+        dropout=0.2,
+    )
+    data = Data(dataset=dataset, num_frames=16, size=48, smaller_side=made.SIDE)
+    return Config(
+        data=data,
+        **{stream: training},
+        batch_size=12 if sizes.sprites[0] * 3 >= 12 else 6,
+        width=sizes.width,
+        batch_norm_decay=0.9,
+        evaluate_epochs=0,
+        steps_at_once=20,
+    )
+
+
+def _with_controls(student, folder, shuffled):
+    """{way: config}: alone, distilled, and with teachers that cannot know."""
+    untrained = (str(folder / "untrained_teacher"),)
+    return {
+        study.ALONE: study.alone(student),
+        study.DISTILLED: study.with_distillation(student, teacher=_teacher_of(folder)),
+        "shuffled_pairs": study.with_distillation(
+            shuffled, teacher=_teacher_of(folder)
+        ),
+        "untrained_teacher": study.with_distillation(student, teacher=untrained),
+    }
+
+
+def _on(config, dataset):
+    return dataclasses.replace(
+        config, data=dataclasses.replace(config.data, dataset=dataset)
+    )
+
+
+def _teacher_of(folder):
+    return (str(folder / study.TEACHER),)
+
+
+def _fields(distillation):
+    """All but the teacher's workdir."""
+    fields = dataclasses.fields(distillation)
+    return {
+        f.name: getattr(distillation, f.name) for f in fields if f.name != "teacher"
+    }
+
+
+def _run(folder, teacher, student, ways, seeds, data=None):
+    """Trains teacher, controls and all ways; returns as `study.evaluate_study`."""
+    data = data or folder / "data"
+    of_teacher = train(teacher, folder / study.TEACHER, data)[-1]["test"]
+    if "untrained_teacher" in ways:
+        (name,) = (stream.name for stream in teacher.streams)
+        training = dataclasses.replace(
+            getattr(teacher, name),
+            steps=_UNTRAINED_STEPS,
+            learning_rates=(0.0,),
+            warmup_steps=0,
+        )
+        untrained = dataclasses.replace(teacher, **{name: training})
+        train(untrained, folder / "untrained_teacher", data)
+    found = study.train_ways(ways, folder / "runs", data, seeds)
+    return study.results_of(student, of_teacher, found, seeds)
