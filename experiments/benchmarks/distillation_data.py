@@ -1,26 +1,20 @@
 """What the distillation benchmark learns from: arms with depth, and moving sprites.
 
-The sprites are the sample videos' scenes, whose class is their motion alone; of any
-colour, and each before a background of its own.
+A sprite is a disc or a square of any colour before a plain background of another, whose
+class is its motion alone: along a line across, up and down, or a circle.
 """
 
 import csv
 import pathlib
 import shutil
 
+import av
 import numpy as np
 import tqdm
 
 from experiments.sample_poses import render_samples
-from experiments.sample_scenes import (
-    COLOURS,
-    MOTIONS,
-    TEST_GROUPS,
-    paint,
-    render_clip,
-    write_video,
-)
 from flow.extract_folder import extract_folder
+from flow.files import written_aside
 from flow.flow_video import describe_flow_video, read_flow_video, write_flow_video
 from flow.settings import Settings
 from i3d_tf.datasets.folder.builder import TwoStreamFolder
@@ -30,7 +24,9 @@ POSES, SHUFFLED_POSES = "two_stream_poses/arms", "two_stream_poses/arms_shuffled
 SPRITES = "two_stream_folder/sprites"
 SHUFFLED_SPRITES = "two_stream_folder/sprites_shuffled"
 LEFT_OUT = "two_stream_folder/sprites_without_circle"
-SIDE = 56  # px, smaller side of the sprites' frames
+# Part of a circle in x and y.
+MOTIONS = {"Across": (1, 0), "Circle": (1, 1), "UpDown": (0, 1)}
+SIDE, WIDTH = 56, 72  # px of the sprites' frames
 FRAMES = 24
 
 
@@ -77,16 +73,10 @@ def make_sprites(folder, train, pairs, test):
         for motion in MOTIONS:
             for number in range(count):
                 listed.append((f"{split}/{motion}_{number:03}.avi", motion, split))
-    rng = np.random.default_rng(0)
-    for number, (path, motion, split) in enumerate(tqdm.tqdm(listed, "sprites")):
-        video = folder / "videos" / path
-        colour = rng.choice(list(COLOURS))
-        if not video.exists():
-            # Groups that are not for testing have the training's sizes and speeds.
-            group = number % len(TEST_GROUPS) + 1 if split == "test" else number + 100
-            video.parent.mkdir(parents=True, exist_ok=True)
-            clip = render_clip(motion, group, number, FRAMES + 1, seed=0)
-            write_video(video, paint(clip, colour))
+    for number, (path, motion, _) in enumerate(tqdm.tqdm(listed, "sprites")):
+        if not (folder / "videos" / path).exists():
+            frames = _sprite(np.random.default_rng(number), MOTIONS[motion])
+            _write_video(folder / "videos" / path, frames)
     settings = Settings(smaller_side=SIDE)
     extract_folder(folder / "videos", folder / "flow", settings)
     _shuffle_flow(folder, [path for path, _, split in listed if split == "pairs"])
@@ -105,6 +95,42 @@ def make_sprites(folder, train, pairs, test):
             data_dir=folder / "data",
             name=name,
         ).build()
+
+
+def _sprite(rng, motion):
+    """`[T, SIDE, WIDTH, 3]` uint8 RGB of a sprite that moves."""
+    background, colour = rng.uniform(30, 226, (2, 3))
+    while np.abs(background - colour).max() < 60:
+        colour = rng.uniform(30, 226, 3)
+    radius, amplitude = rng.uniform(5, 9), rng.uniform(7, 11)
+    size = np.array([WIDTH, SIDE])
+    room = size / 2 - radius - amplitude - 2
+    centre = size / 2 + rng.uniform(-room, room)
+    angle = rng.uniform(0, 2 * np.pi)
+    angles = angle + np.arange(FRAMES + 1) * rng.choice([-1, 1]) / rng.uniform(2.2, 3.8)
+    places = centre + amplitude * np.stack([np.cos(angles), np.sin(angles)], 1) * motion
+    is_disc = rng.integers(2)
+    y, x = np.mgrid[:SIDE, :WIDTH]
+    frames = np.empty((FRAMES + 1, SIDE, WIDTH, 3), np.uint8)
+    for frame, (left, top) in zip(frames, places, strict=True):
+        away = np.stack([x - left, y - top])
+        away = np.hypot(*away) if is_disc else np.abs(away).max(0)
+        cover = (radius - away + 0.5).clip(0, 1)[..., None]
+        shown = background + cover * (colour - background)
+        frame[:] = (shown + rng.normal(0, 3, shown.shape)).clip(0, 255)
+    return frames
+
+
+def _write_video(path, frames):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with written_aside(path) as aside, av.open(aside, "w", format="avi") as container:
+        stream = container.add_stream("ffv1", rate=25)
+        stream.height, stream.width = frames.shape[1:3]
+        stream.pix_fmt = "bgr0"
+        for image in frames:
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
 
 
 def _without_circle(row):
