@@ -114,6 +114,9 @@ def _parse(text, wanted, override):
         value = ast.literal_eval(text)
     except (ValueError, SyntaxError):
         value = text  # A string without quotes, for fields that may be None.
+    if _dataclass_in(wanted) and isinstance(value, dict | tuple | list):
+        # What its fields are is checked as it is made.
+        return value
     if _fits(value, wanted):
         return _convert(value, wanted)
     hint = ""

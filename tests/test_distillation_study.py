@@ -1,0 +1,175 @@
+"""Studies: what is trained, compared and exported, from the command on."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tiny
+
+from experiments.sample_poses import render_samples
+from i3d_tf import pipeline
+from i3d_tf.config import Config, Data, Pose, StreamTraining
+from i3d_tf.config_file import from_dict, to_dict
+from i3d_tf.datasets import open_dataset
+from i3d_tf.datasets.poses.builder import TwoStreamPoses
+from i3d_tf.distillation import report, study
+from i3d_tf.distillation.recipes import MARS, depth_to_rgb
+from i3d_tf.streams import DEPTH, RGB
+
+STREAM = StreamTraining(steps=2, learning_rates=(0.01,), dropout=0.0)
+DATA = Data(dataset="two_stream_poses/arms", num_frames=1, size=32, smaller_side=32)
+TEACHER = Config(
+    data=DATA, depth=STREAM, pose=Pose(features=64), batch_size=4, width=0.0625
+)
+STUDENT = dataclasses.replace(
+    TEACHER,
+    data=dataclasses.replace(
+        DATA, train_split="train[:6]", unlabelled_split="unlabelled"
+    ),
+    depth=None,
+    rgb=dataclasses.replace(STREAM, distillation=depth_to_rgb(response_weight=1.0)),
+)
+
+
+@pytest.fixture(scope="module")
+def data_folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("poses")
+    render_samples(folder / "arms", train=12, unlabelled=10, test=5, size=32, seed=0)
+    TwoStreamPoses.of(
+        folder / "arms",
+        data_dir=folder / "data",
+        name="arms",
+        smaller_side=32,
+        workers=1,
+    ).build()
+    return folder / "data"
+
+
+def test_a_mirrored_pair_has_mirrored_joints(data_folder):
+    """RGB, depth and x together: each example is the stored one or its mirror image."""
+    builder = open_dataset(data_folder, DATA.dataset)
+    plain = dataclasses.replace(DATA, mirror=False)
+    found = {}
+    for name, data in (("plain", plain), ("mirrored", DATA)):
+        found[name] = [
+            (inputs["rgb"][0].numpy(), inputs["depth"][0].numpy(), joints[0].numpy())
+            for inputs, joints in pipeline.train_batches(
+                builder, data, (RGB, DEPTH), batch_size=1, seed=0, epoch=0
+            )
+        ]
+    assert len(found["plain"]) == 12
+    turned = 0
+    for one, other in zip(found["plain"], found["mirrored"], strict=True):
+        rgb, depth, joints = one
+        assert rgb.shape == (32, 32, 3) and depth.shape == (32, 32, 1)
+        assert joints.shape == (3, 3) and -1 <= depth.min() < depth.max() <= 1
+        if not np.array_equal(joints, other[2]):
+            turned += 1
+            rgb, depth, joints = rgb[:, ::-1], depth[:, ::-1], joints * [-1, 1, 1]
+        for wanted, got in zip((rgb, depth, joints), other, strict=True):
+            np.testing.assert_allclose(got, wanted, atol=1e-6)
+    assert 0 < turned < 12
+
+
+def test_a_pixel_of_depth_is_its_millimetres(data_folder):
+    builder = open_dataset(data_folder, DATA.dataset)
+    (stored, *_) = builder.as_dataset("test").take(1)
+    for inputs, joints, _ in pipeline.eval_batches(
+        builder, DATA, (DEPTH,), split="test", batch_size=5
+    ):
+        millimetres = stored["depth"][0].numpy()
+        wanted = np.clip(millimetres / 1000 - 1, -1, 1)
+        np.testing.assert_allclose(inputs["depth"][0], wanted, atol=1e-6)
+        np.testing.assert_allclose(joints[0], stored["joints"], atol=1e-6)
+
+
+def test_recipes_survive_json():
+    assert from_dict(json.loads(json.dumps(to_dict(STUDENT)))) == STUDENT
+    assert STUDENT.inputs == (RGB, DEPTH) and STUDENT.streams == (RGB,)
+
+
+def test_the_student_alone_sees_labelled_examples_only():
+    alone = study.alone(STUDENT)
+    assert STUDENT.train_splits == ("train[:6]", "unlabelled")
+    assert alone.train_splits == ("train[:6]",) and alone.inputs == (RGB,)
+    assert not alone.distillations
+
+
+RESULTS = {
+    "figure": "error",
+    "better": "lower",
+    "split": "test",
+    "seeds": [0, 1, 2],
+    "teacher": 0.05,
+    "student_alone": [0.2, 0.22, 0.18],
+    "distilled": [0.15, 0.23, 0.16],
+}
+
+
+def test_a_summary_pairs_seeds():
+    found = report.summary(RESULTS)
+    assert found["student_alone"] == pytest.approx({"mean": 0.2, "spread": 0.02})
+    distilled = found["distilled"]
+    assert distilled["mean"] == pytest.approx(0.18)
+    assert distilled["gain"] == pytest.approx((0.05 - 0.01 + 0.02) / 3)
+    assert distilled["wins"] == 2
+    lines = report.table(RESULTS)
+    assert lines[2] == "| teacher | 50.0 mm | | | |"
+    assert lines[4].endswith("| 150.0 mm, 230.0 mm, 160.0 mm | +20.0 mm | 2 of 3 |")
+
+
+def test_of_shares_the_higher_is_better():
+    results = {**RESULTS, "figure": "top1", "better": "higher"}
+    assert report.summary(results)["distilled"]["wins"] == 1
+    assert report.table(results)[2] == "| teacher | 5.0 % | | | |"
+
+
+def test_of_one_seed_there_is_no_spread():
+    results = {**RESULTS, "seeds": [0], "student_alone": [0.2], "distilled": [0.2]}
+    found = report.summary(results)
+    assert found["student_alone"]["spread"] == 0 and found["distilled"]["wins"] == 0
+
+
+def test_a_study_has_one_student():
+    both = dataclasses.replace(
+        tiny.config(), rgb=dataclasses.replace(STREAM, distillation=MARS)
+    )
+    with pytest.raises(ValueError, match="streams rgb, flow, of which rgb has a"):
+        study.student_of(both)
+    with pytest.raises(ValueError, match="streams depth, of which none has a"):
+        study.student_of(TEACHER)
+
+
+@pytest.mark.slow
+def test_a_study_from_teacher_to_export(data_folder, tmp_path, capsys):
+    """A second time all is there; the report is of what the runs' histories say."""
+    from i3d_tf.training import train
+
+    teachers = (str(tmp_path / "teacher"),)
+    train(TEACHER, teachers[0], data_folder)
+    configs = {
+        "student_alone": study.alone(STUDENT),
+        "distilled": study.with_distillation(STUDENT, teacher=teachers),
+    }
+    found = study.train_ways(configs, tmp_path, data_folder, [3, 5])
+    assert study.train_ways(configs, tmp_path, data_folder, [3, 5]) == found
+    results = study.evaluate_study(STUDENT, teachers, tmp_path, data_folder, [3, 5])
+    for way, runs in found.items():
+        wanted = [run["rgb_error"] for run in runs]
+        assert results[way] == pytest.approx(wanted, rel=1e-5)
+        assert wanted[0] != wanted[1]
+    assert report.write_report(tmp_path, results) == report.table(results)
+    assert json.loads((tmp_path / "report.json").read_text())["seeds"] == [3, 5]
+
+    study.export_student(tmp_path, 3, tmp_path / "model")
+    serve = tf.saved_model.load(str(tmp_path / "model")).signatures["serving_default"]
+    assert list(serve.structured_input_signature[1]) == ["rgb"]
+    builder = open_dataset(data_folder, DATA.dataset)
+    errors = []
+    for example in builder.as_dataset("test"):
+        # As they are stored: JPEG's decoders differ by a level or two.
+        joints = serve(rgb=example["rgb"])["joints"][0]
+        errors.append(tf.norm(joints - example["joints"], axis=-1).numpy().mean())
+    assert np.mean(errors) == pytest.approx(results["distilled"][0], rel=1e-3)
