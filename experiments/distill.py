@@ -1,7 +1,7 @@
 """Distillation: a teacher, the student alone, and the student with the teacher.
 
-    python -m experiments.distill --config experiments/configs/mars.py \
-        --workdir runs/mars --data_dir data --seeds 0,1,2,3,4
+    python -m experiments.distill --config experiments/configs/ucf101_mars.py \
+        --workdir runs/ucf101_mars --data_dir data --seeds 0,1,2,3,4
 
 A recipe's file has a TEACHER beside its CONFIG, whose one stream has a distillation.
 All stages are done one after the other, or those of --stages:
@@ -56,7 +56,6 @@ def main():
     workdir = as_path(_WORKDIR.value)
     config = load_config(_CONFIG.value, _SET.value)
     study.student_of(config)
-    teacher = load_config(_CONFIG.value, _SET_TEACHER.value, "TEACHER")
     teachers = tuple(_TEACHER.value) or (str(workdir / study.TEACHER),)
     configs = {
         study.ALONE: study.alone(config),
@@ -66,6 +65,7 @@ def main():
     done = workdir
     with command.ended_by_sigterm():
         if "train_teacher" in stages:
+            teacher = load_config(_CONFIG.value, _SET_TEACHER.value, "TEACHER")
             training.train(teacher, teachers[0], _DATA_DIR.value, strategy)
         if "distil" in stages:
             study.train_ways(configs, workdir, _DATA_DIR.value, seeds, strategy)

@@ -144,12 +144,14 @@ class Pose:
       head: how its four fc layers are joined, see `distillation.pose`.
       features: of the fc layers before the last.
       unit: metres of an output of 1, in which errors are measured too.
+      distance: metres, z of an output of 0, about the mean of a data set's.
     """
 
     resnet: int = 18
     head: str = "parallel"
     features: int = 512
     unit: float = 0.1
+    distance: float = 1.0
 
     def __post_init__(self):
         _one_of("pose.resnet", self.resnet, tuple(RESNETS))

@@ -46,6 +46,11 @@ def predict_video(model_dir, video, *, engine=TVL1.engine):
         than 2 frames.
     """
     labels, made_for = read_assets(model_dir)
+    if made_for["num_frames"] == 1:
+        raise ValueError(
+            f"{model_dir}: tells where joints are in a picture; videos are for models "
+            "of actions"
+        )
     rgb, flow = _middle(video, made_for, engine)
     indices = np.arange(made_for["num_frames"]) % len(rgb)
     rgb, flow = rgb[indices], flow[indices]

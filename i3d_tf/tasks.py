@@ -98,6 +98,7 @@ def _build_pose(stream, config, joints, *, dropout=0.0, **options):
         head=pose.head,
         features=pose.features,
         unit=pose.unit,
+        distance=pose.distance,
         width=config.width,
         **options,
     )

@@ -2,6 +2,9 @@
 
 import dataclasses
 import json
+import pathlib
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -9,13 +12,15 @@ import tensorflow as tf
 import tiny
 
 from experiments.sample_poses import render_samples
-from i3d_tf import pipeline
+from i3d_tf import pipeline, protocols
 from i3d_tf.config import Config, Data, Pose, StreamTraining
 from i3d_tf.config_file import from_dict, to_dict
 from i3d_tf.datasets import open_dataset
 from i3d_tf.datasets.poses.builder import TwoStreamPoses
 from i3d_tf.distillation import report, study
 from i3d_tf.distillation.recipes import MARS, depth_to_rgb
+from i3d_tf.evaluation.runs import evaluate_runs
+from i3d_tf.prediction import predict_video
 from i3d_tf.streams import DEPTH, RGB
 
 STREAM = StreamTraining(steps=2, learning_rates=(0.01,), dropout=0.0)
@@ -163,7 +168,12 @@ def test_a_study_from_teacher_to_export(data_folder, tmp_path, capsys):
     assert report.write_report(tmp_path, results) == report.table(results)
     assert json.loads((tmp_path / "report.json").read_text())["seeds"] == [3, 5]
 
+    with pytest.raises(ValueError, match="tell where joints are and not which class"):
+        evaluate_runs([tmp_path / "teacher"], data_folder, protocols.center)
+
     study.export_student(tmp_path, 3, tmp_path / "model")
+    with pytest.raises(ValueError, match="model: tells where joints are in a picture"):
+        predict_video(tmp_path / "model", tmp_path / "none.mp4")
     serve = tf.saved_model.load(str(tmp_path / "model")).signatures["serving_default"]
     assert list(serve.structured_input_signature[1]) == ["rgb"]
     builder = open_dataset(data_folder, DATA.dataset)
@@ -173,3 +183,59 @@ def test_a_study_from_teacher_to_export(data_folder, tmp_path, capsys):
         joints = serve(rgb=example["rgb"])["joints"][0]
         errors.append(tf.norm(joints - example["joints"], axis=-1).numpy().mean())
     assert np.mean(errors) == pytest.approx(results["distilled"][0], rel=1e-3)
+
+
+RECIPE = """
+from i3d_tf.config_file import from_dict
+
+TEACHER = from_dict({teacher!r})
+CONFIG = from_dict({student!r})
+"""
+
+
+def distill(tmp_path, *options, data_dir="data"):
+    """Runs the command; returns (exit code, stdout, stderr)."""
+    recipe = tmp_path / "recipe.py"
+    recipe.write_text(RECIPE.format(teacher=to_dict(TEACHER), student=to_dict(STUDENT)))
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "experiments.distill", f"--config={recipe}"),
+            *(f"--workdir={tmp_path / 'study'}", f"--data_dir={data_dir}", *options),
+        ],
+        capture_output=True,
+        text=True,
+        cwd=pathlib.Path(__file__).parents[1],
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize(
+    "options, told",
+    [
+        (["--stages=teach"], "error: --stages teach: expected some of train_teacher,"),
+        (["--seeds=0,0"], "error: --seeds 0,0: expected numbers, each once"),
+        (["--stages=export"], "error: --output names what the stage export writes"),
+        (["--set=rgb.distilation=None"], "the closest is 'distillation'"),
+    ],
+)
+def test_wrong_options_are_told_at_once(tmp_path, options, told):
+    code, _, error = distill(tmp_path, *options)
+    assert code == 1 and told in error and "Traceback" not in error
+    assert not (tmp_path / "study").exists()
+
+
+@pytest.mark.slow
+def test_the_command_does_all_stages(data_folder, tmp_path):
+    stages = "--stages=train_teacher,distil,evaluate,export"
+    options = [stages, f"--output={tmp_path / 'model'}"]
+    code, told, error = distill(tmp_path, *options, data_dir=data_folder)
+    assert code == 0, error
+    assert "| distilled |" in told and "| teacher |" in told
+    written = json.loads((tmp_path / "study" / "report.json").read_text())
+    assert written["summary"]["distilled"]["wins"] in (0, 1)
+    assert (tmp_path / "model" / "saved_model.pb").is_file()
+    # With the teacher named, and nothing to be trained anew.
+    named = [f"--teacher={tmp_path / 'study' / 'teacher'}", "--stages=evaluate"]
+    code, again, error = distill(tmp_path, *named, data_dir=data_folder)
+    assert code == 0, error
+    assert again.splitlines()[:5] == told.splitlines()[-6:-1]

@@ -26,6 +26,9 @@ _SECTIONS = flags.DEFINE_list(
     ["depth_to_rgb", "flow_to_rgb", "response", "features"],
     "Those that are measured.",
 )
+_WAYS = flags.DEFINE_list(
+    "ways", [], "To train students, beside student_alone; default: all of a section."
+)
 _SEEDS = flags.DEFINE_list("seeds", ["0", "1", "2", "3", "4"], "Of the students.")
 _SIZES = flags.DEFINE_enum(
     "sizes", "full", ["full", "tiny"], "Tiny ones try the benchmark and tell nothing."
@@ -54,6 +57,7 @@ def main():
             pathlib.Path(_FOLDER.value),
             [int(seed) for seed in _SEEDS.value],
             distillation_studies.SIZES[_SIZES.value],
+            _WAYS.value,
         )
         lines = report.table(results)
         print("\n".join(["", section, "", *lines]), flush=True)

@@ -1,10 +1,12 @@
 """The studies of the distillation benchmark: their recipes, and what is compared."""
 
 import dataclasses
+import pathlib
 from typing import NamedTuple
 
 from experiments.benchmarks import distillation_data as made
-from i3d_tf.config import Config, Data, Pose, StreamTraining
+from i3d_tf.config import Config, Data, StreamTraining
+from i3d_tf.config_file import load_config
 from i3d_tf.distillation import recipes, study
 from i3d_tf.distillation.spec import Distillation, Pair
 from i3d_tf.training import train
@@ -15,73 +17,41 @@ class Sizes(NamedTuple):
 
     Attributes:
       poses: pictures for the teacher's labels, pairs and testing.
-      labelled: of the teacher's pictures, those whose labels the student has.
       sprites: clips of each motion: labelled, pairs and testing.
-      teacher_steps, steps: updates of teachers and students of pictures.
-      clip_teacher_steps, clip_steps: of clips.
-      width: of pictures' networks and narrow networks of clips.
+      teacher_steps, steps: updates of teachers and students of clips.
+      width: of narrow networks.
     """
 
     poses: tuple[int, int, int]
-    labelled: int
     sprites: tuple[int, int, int]
     teacher_steps: int
     steps: int
-    clip_teacher_steps: int
-    clip_steps: int
     width: float
 
 
 SIZES = {
-    "full": Sizes((2000, 2000, 500), 200, (4, 80, 30), 1500, 1000, 200, 200, 0.25),
-    "tiny": Sizes((64, 64, 32), 32, (2, 4, 2), 4, 2, 2, 2, 0.125),
+    "full": Sizes((2000, 2000, 500), (4, 80, 30), 200, 200, 0.25),
+    "tiny": Sizes((64, 64, 32), (2, 4, 2), 2, 2, 0.125),
 }
+_RECIPE = pathlib.Path(__file__).parents[1] / "configs" / "depth_to_rgb.py"
 # Updates of a teacher that has not learnt, at a rate of 0: BatchNorm gets statistics.
 _UNTRAINED_STEPS = 20
 
 
-def depth_to_rgb(folder, seeds, sizes):
+def depth_to_rgb(folder, seeds, sizes, only):
     """Few labelled RGB pictures, many pairs of RGB and depth."""
     folder = folder / "depth_to_rgb"
     made.make_poses(folder, *sizes.poses)
-    training = StreamTraining(
-        steps=sizes.teacher_steps,
-        learning_rates=(0.03,),
-        schedule="cosine",
-        warmup_steps=sizes.teacher_steps // 20,
-        clip_norm=5.0,
-        weight_decay=1e-4,
-        dropout=0.0,
-    )
-    data = Data(dataset=made.POSES, num_frames=1, size=64, smaller_side=64)
-    teacher = Config(
-        data=data,
-        depth=training,
-        pose=Pose(features=64),
-        batch_size=32,
-        width=sizes.width,
-        batch_norm_decay=0.9,
-        evaluate_epochs=0,
-        steps_at_once=20,
-    )
-    few = dataclasses.replace(
-        data,
-        train_split=f"train[:{sizes.labelled}]",
-        unlabelled_split="unlabelled",
-        light=0.2,
-    )
-    student = dataclasses.replace(
-        teacher,
-        data=few,
-        depth=None,
-        rgb=dataclasses.replace(
-            training,
-            steps=sizes.steps,
-            warmup_steps=sizes.steps // 20,
-            # 100 per m^2: of errors in decimetres, as the labels' loss.
-            distillation=recipes.depth_to_rgb(weight=0.1, response_weight=100.0),
-        ),
-    )
+    teacher = load_config(_RECIPE, name="TEACHER")
+    student = load_config(_RECIPE)
+    if sizes is SIZES["tiny"]:
+        tiny = {"width": sizes.width, "batch_size": 8, "steps_at_once": 1}
+        depth = dataclasses.replace(teacher.depth, steps=4, warmup_steps=0)
+        teacher = dataclasses.replace(teacher, depth=depth, **tiny)
+        rgb = dataclasses.replace(student.rgb, steps=2, warmup_steps=0)
+        few = dataclasses.replace(student.data, train_split="train[:32]")
+        student = dataclasses.replace(student, rgb=rgb, data=few, **tiny)
+    few = student.data
     ways = {}
     # The specification's own: of the fc layers alone, on the labelled pictures alone.
     literal = recipes.depth_to_rgb(weight=0.1)
@@ -92,15 +62,15 @@ def depth_to_rgb(folder, seeds, sizes):
         teacher=_teacher_of(folder),
     )
     ways |= _with_controls(student, folder, _on(student, made.SHUFFLED_POSES))
-    return _run(folder, teacher, student, ways, seeds)
+    return _run(folder, teacher, student, ways, seeds, only)
 
 
-def flow_to_rgb(folder, seeds, sizes):
+def flow_to_rgb(folder, seeds, sizes, only):
     """Few labelled videos, many without label: MARS, and the teacher's answers."""
     folder = folder / "sprites"
     made.make_sprites(folder, *sizes.sprites)
-    teacher = _of_sprites(made.SPRITES, sizes, sizes.clip_teacher_steps, "flow")
-    student = _of_sprites(made.SPRITES, sizes, sizes.clip_steps, "rgb")
+    teacher = _of_sprites(made.SPRITES, sizes, sizes.teacher_steps, "flow")
+    student = _of_sprites(made.SPRITES, sizes, sizes.steps, "rgb")
     student = dataclasses.replace(
         student,
         data=dataclasses.replace(student.data, unlabelled_split="pairs"),
@@ -116,17 +86,17 @@ def flow_to_rgb(folder, seeds, sizes):
     ways["mars"] = study.with_distillation(
         student, **_fields(recipes.MARS), teacher=_teacher_of(folder)
     )
-    return _run(folder, teacher, student, ways, seeds)
+    return _run(folder, teacher, student, ways, seeds, only)
 
 
-def response(folder, seeds, sizes):
+def response(folder, seeds, sizes, only):
     """A motion that is not in the transfer set, learnt from soft answers.
 
     The figure is of test clips of that motion alone.
     """
     sprites, folder = folder / "sprites", folder / "response"
     made.make_sprites(sprites, *sizes.sprites)
-    teacher = _of_sprites(made.LEFT_OUT, sizes, sizes.clip_teacher_steps, "flow")
+    teacher = _of_sprites(made.LEFT_OUT, sizes, sizes.teacher_steps, "flow")
     data = dataclasses.replace(
         teacher.data, train_split="train+transfer", test_split="left_out"
     )
@@ -136,7 +106,7 @@ def response(folder, seeds, sizes):
         data=dataclasses.replace(data, train_split="transfer"),
         flow=dataclasses.replace(
             teacher.flow,
-            steps=sizes.clip_steps,
+            steps=sizes.steps,
             distillation=Distillation(
                 inputs=("flow",),
                 response="softmax",
@@ -149,16 +119,16 @@ def response(folder, seeds, sizes):
         study.ALONE: study.alone(student),
         study.DISTILLED: study.with_distillation(student, teacher=_teacher_of(folder)),
     }
-    return _run(folder, teacher, student, ways, seeds, sprites / "data")
+    return _run(folder, teacher, student, ways, seeds, only, sprites / "data")
 
 
-def features(folder, seeds, sizes):
+def features(folder, seeds, sizes, only):
     """A narrow flow network beside the full one, by each of the losses of features."""
     sprites, folder = folder / "sprites", folder / "features"
     made.make_sprites(sprites, *sizes.sprites)
-    teacher = _of_sprites(made.SPRITES, sizes, sizes.clip_teacher_steps, "flow")
+    teacher = _of_sprites(made.SPRITES, sizes, sizes.teacher_steps, "flow")
     teacher = dataclasses.replace(teacher, width=4 * sizes.width)
-    student = _of_sprites(made.SPRITES, sizes, sizes.clip_steps // 2, "flow")
+    student = _of_sprites(made.SPRITES, sizes, sizes.steps // 2, "flow")
     losses = {
         # Weights as the field has them, of means.
         "hint": ("squared_error", 1.0, True),
@@ -178,7 +148,7 @@ def features(folder, seeds, sizes):
         )
     student = ways["hint"]
     ways[study.ALONE] = study.alone(student)
-    return _run(folder, teacher, student, ways, seeds, sprites / "data")
+    return _run(folder, teacher, student, ways, seeds, only, sprites / "data")
 
 
 STUDIES = {
@@ -241,7 +211,7 @@ def _fields(distillation):
     }
 
 
-def _run(folder, teacher, student, ways, seeds, data=None):
+def _run(folder, teacher, student, ways, seeds, only, data=None):
     """Trains teacher, controls and all ways; returns as `study.evaluate_study`."""
     data = data or folder / "data"
     of_teacher = train(teacher, folder / study.TEACHER, data)[-1]["test"]
@@ -255,9 +225,13 @@ def _run(folder, teacher, student, ways, seeds, data=None):
         )
         untrained = dataclasses.replace(teacher, **{name: training})
         train(untrained, folder / "untrained_teacher", data)
-    # What is asked first is done first: controls may be added by a later run.
-    first = {way: ways[way] for way in (study.ALONE, study.DISTILLED) if way in ways}
-    rest = {way: config for way, config in ways.items() if way not in first}
-    found = study.train_ways(first, folder / "runs", data, seeds)
-    found |= study.train_ways(rest, folder / "runs", data, seeds)
+    if only:
+        kept = {study.ALONE, *only}
+        ways = {way: config for way, config in ways.items() if way in kept}
+    # Students first: a run that ends early has what matters most.
+    order = sorted(ways, key=lambda way: way not in (study.ALONE, study.DISTILLED))
+    found = {}
+    for part in (order[:2], order[2:]):
+        some = {way: ways[way] for way in part}
+        found |= study.train_ways(some, folder / "runs", data, seeds)
     return study.results_of(student, of_teacher, found, seeds)

@@ -40,6 +40,7 @@ def build_pose_network(
     head="parallel",
     features=512,
     unit=0.1,
+    distance=1.0,
     width=1.0,
     batch_norm_decay=0.99,
     dtype="float32",
@@ -59,6 +60,8 @@ def build_pose_network(
         "series": four fc layers one after the other. `taps` names them.
       features: of the fc layers before the last.
       unit: metres of an output of 1 of the last fc layer, about what places vary by.
+      distance: metres, z of an output of 0; near the places' mean, or the first updates
+        move all features at once to get there, and no ReLU may be left that passes.
       width: multiplies filters and features.
       batch_norm_decay: of the moving statistics.
       dtype: "float32", "mixed_bfloat16" or "mixed_float16"; the places are float32.
@@ -78,7 +81,9 @@ def build_pose_network(
     picture = keras.Input((size, size, stream.channels), name=stream.name)
     x = _resnet(picture, *RESNETS[resnet], layers)
     places = _HEADS[head](x, joints, max(1, round(features * width)), names, layers)
-    places = keras.layers.Rescaling(unit, dtype="float32", name="places")(places)
+    places = keras.layers.Rescaling(
+        unit, offset=[0.0, 0.0, distance], dtype="float32", name="places"
+    )(places)
     return keras.Model(picture, places, name=f"pose_{stream.name}")
 
 

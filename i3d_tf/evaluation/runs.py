@@ -46,6 +46,11 @@ def evaluate_runs(
       ValueError: the runs, the data set or its videos do not fit together.
     """
     config, class_names, models = load_workdirs(workdirs, dtype)
+    if config.pose:
+        raise ValueError(
+            f"{workdirs[0]}: its networks tell where joints are and not which class a "
+            "clip is of; experiments.distill --stages evaluate measures their error"
+        )
     check_weights(weights, models)
     builder = open_dataset(data_dir, config.data.dataset)
     names = builder.info.features["label"].names

@@ -53,9 +53,14 @@ def inspect_dataset(
       max_records: videos whose durations are looked at.
 
     Raises:
-      ValueError: the data set has no such split.
+      ValueError: the data set has no such split, or no classes.
     """
     output = pathlib.Path(output)
+    if "label" not in builder.info.features:
+        raise ValueError(
+            f"{builder.info.full_name}: has pictures with joints; the page is of "
+            "videos with classes"
+        )
     found = records.read_videos(builder, split)
     coverage = read_coverage(builder.data_dir)
     counts = records.count_videos(builder, coverage)
