@@ -209,6 +209,7 @@ def test_mars_compares_what_the_classifiers_get(teacher):
     assert_sgd(run.moved(), wanted)
 
 
+@pytest.mark.slow
 def test_in_mers_labels_train_the_classifier_alone(teacher):
     """Without the features' loss nothing else moves, and the classifier does."""
     only_labels = dataclasses.replace(
@@ -323,6 +324,7 @@ def names_of(path):
     return [name for name, _ in tf.train.list_variables(path)]
 
 
+@pytest.mark.slow
 def test_examples_without_label_learn_from_the_teacher_alone(teacher):
     """Their target may be anything; the others weigh as if they were the batch."""
     config = student(teacher, RESPONSE)
