@@ -199,7 +199,8 @@ def _cut(codes, stream):
     highest = math.floor(stream.zero + stream.scale)
     if lowest > 0:
         codes = tf.maximum(codes, lowest)
-    return tf.minimum(codes, highest) if highest < codes.dtype.max else codes
+    largest = np.iinfo(stream.code_dtype).max
+    return tf.minimum(codes, highest) if highest < largest else codes
 
 
 def normalise(codes, stream):

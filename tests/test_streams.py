@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from i3d_tf import clips
-from i3d_tf.streams import CT, FLOW, RGB, STREAMS
+from i3d_tf.streams import ALL_STREAMS, CT, DEPTH, FLOW, RGB, STREAMS
 
 
 def test_rgb_fields():
@@ -18,9 +18,11 @@ def test_rgb_fields():
         "scale": 127.5,
         "mirror_signs": (1, 1, 1),
         "motion": False,
+        "lit": True,
         "raw_dtype": "uint8",
         "raw_zero": 127.5,
         "raw_scale": 127.5,
+        "code_dtype": "uint8",
     }
 
 
@@ -33,9 +35,11 @@ def test_flow_fields():
         "scale": 127,
         "mirror_signs": (-1, 1),
         "motion": True,
+        "lit": False,
         "raw_dtype": "float32",
         "raw_zero": 0.0,
         "raw_scale": 20.0,
+        "code_dtype": "uint8",
     }
 
 
@@ -48,14 +52,35 @@ def test_ct_fields():
         "scale": 127.5,
         "mirror_signs": (1,),
         "motion": False,
+        "lit": False,
         "raw_dtype": "float32",
         "raw_zero": 0.0,
         "raw_scale": 1000.0,
+        "code_dtype": "uint8",
+    }
+
+
+def test_depth_fields():
+    """Millimetres, of which two metres fill the range."""
+    assert dataclasses.asdict(DEPTH) == {
+        "name": "depth",
+        "channels": 1,
+        "planes": 1,
+        "zero": 1000.0,
+        "scale": 1000.0,
+        "mirror_signs": (1,),
+        "motion": False,
+        "lit": False,
+        "raw_dtype": "uint16",
+        "raw_zero": 1000.0,
+        "raw_scale": 1000.0,
+        "code_dtype": "uint16",
     }
 
 
 def test_streams_are_listed_rgb_first():
     assert STREAMS == (RGB, FLOW)
+    assert ALL_STREAMS == (RGB, FLOW, DEPTH)
 
 
 def test_a_stream_cannot_be_changed():
@@ -76,10 +101,14 @@ def test_a_stream_cannot_be_changed():
         (FLOW, 129, 1 / 127),
         (CT, 0, -1.0),
         (CT, 255, 1.0),
+        (DEPTH, 0, -1.0),  # not measured
+        (DEPTH, 1250, 0.25),
+        (DEPTH, 2000, 1.0),
+        (DEPTH, 65535, 1.0),  # farther
     ],
 )
-def test_meaning_of_stored_bytes(stream, code, value):
-    got = clips.normalise(np.array([code], np.uint8), stream).numpy()
+def test_meaning_of_stored_codes(stream, code, value):
+    got = clips.normalise(np.array([code], stream.code_dtype), stream).numpy()
     np.testing.assert_array_equal(got, np.array([value], np.float32))
 
 
@@ -97,6 +126,7 @@ def test_meaning_of_stored_bytes(stream, code, value):
         (CT, -100.0, -0.1),  # fat
         (CT, 0.0, 0.0),  # water
         (CT, 3000.0, 1.0),  # metal
+        (DEPTH, 500, -0.5),
     ],
 )
 def test_meaning_of_raw_values(stream, raw, value):
