@@ -71,10 +71,6 @@ def student(teacher, distillation, **changes):
     return tiny.config(**{"rgb": rgb, "flow": None, **changes})
 
 
-def without_teacher(config):
-    return study.alone(config)
-
-
 def noise(config, weights=None, seed=0):
     """A batch of clips of noise, of RGB and flow."""
     generator = np.random.default_rng(seed)
@@ -282,7 +278,7 @@ def test_weights_of_zero_are_plain_training_bit_for_bit(teacher, data_folder, tm
     config = student(teacher, nothing)
     config = dataclasses.replace(config, rgb=dataclasses.replace(config.rgb, steps=3))
     training.train(config, tmp_path / "student", data_folder)
-    training.train(without_teacher(config), tmp_path / "plain", data_folder)
+    training.train(study.alone(config), tmp_path / "plain", data_folder)
     _, _, with_teacher = load_workdir(tmp_path / "student")
     _, _, plain = load_workdir(tmp_path / "plain")
     for one, other in zip(
@@ -442,7 +438,7 @@ def test_an_export_holds_no_teacher(teacher, data_folder, tmp_path):
     config = student(teacher, Distillation(inputs=("flow",), features=(pair,)))
     config = dataclasses.replace(config, rgb=dataclasses.replace(config.rgb, steps=1))
     training.train(config, tmp_path / "student", data_folder)
-    training.train(without_teacher(config), tmp_path / "plain", data_folder)
+    training.train(study.alone(config), tmp_path / "plain", data_folder)
     sizes = {}
     for name in ("student", "plain"):
         config_, labels, models = load_workdir(tmp_path / name)

@@ -51,17 +51,12 @@ def depth_to_rgb(folder, seeds, sizes, only):
         rgb = dataclasses.replace(student.rgb, steps=2, warmup_steps=0)
         few = dataclasses.replace(student.data, train_split="train[:32]")
         student = dataclasses.replace(student, rgb=rgb, data=few, **tiny)
-    few = student.data
-    ways = {}
+    ways = _with_controls(student, folder, made.SHUFFLED_POSES)
     # The specification's own: of the fc layers alone, on the labelled pictures alone.
     literal = recipes.depth_to_rgb(weight=0.1)
-    without_pairs = dataclasses.replace(few, unlabelled_split=None)
-    ways["fc_layers_without_pairs"] = study.with_distillation(
-        dataclasses.replace(student, data=without_pairs),
-        **_fields(literal),
-        teacher=_teacher_of(folder),
+    ways["fc_layers_without_pairs"] = study.taught(
+        _on(student, unlabelled_split=None), _by_teacher(literal, folder)
     )
-    ways |= _with_controls(student, folder, _on(student, made.SHUFFLED_POSES))
     return _run(folder, teacher, student, ways, seeds, only)
 
 
@@ -72,8 +67,7 @@ def flow_to_rgb(folder, seeds, sizes, only):
     teacher = _of_sprites(made.SPRITES, sizes, sizes.teacher_steps, "flow")
     student = _of_sprites(made.SPRITES, sizes, sizes.steps, "rgb")
     student = dataclasses.replace(
-        student,
-        data=dataclasses.replace(student.data, unlabelled_split="pairs"),
+        _on(student, unlabelled_split="pairs"),
         rgb=dataclasses.replace(
             student.rgb,
             # MARS's features, and what the teacher answers.
@@ -82,10 +76,8 @@ def flow_to_rgb(folder, seeds, sizes, only):
             ),
         ),
     )
-    ways = _with_controls(student, folder, _on(student, made.SHUFFLED_SPRITES))
-    ways["mars"] = study.with_distillation(
-        student, **_fields(recipes.MARS), teacher=_teacher_of(folder)
-    )
+    ways = _with_controls(student, folder, made.SHUFFLED_SPRITES)
+    ways["mars"] = study.taught(student, _by_teacher(recipes.MARS, folder))
     return _run(folder, teacher, student, ways, seeds, only)
 
 
@@ -135,16 +127,15 @@ def features(folder, seeds, sizes, only):
         "attention_transfer": ("attention", 1000.0, False),
         "similarity_preserving": ("similarity", 3000.0, False),
     }
-    ways = {study.ALONE: None}
+    ways = {}
     for way, (loss, weight, adapter) in losses.items():
         pair = Pair("Mixed_4f", "Mixed_4f", loss, weight, adapter)
-        distillation = Distillation(
-            inputs=("flow",), teacher=_teacher_of(folder), features=(pair,)
-        )
+        distillation = Distillation(inputs=("flow",), features=(pair,))
         ways[way] = dataclasses.replace(
-            student,
-            data=dataclasses.replace(student.data, unlabelled_split="pairs"),
-            flow=dataclasses.replace(student.flow, distillation=distillation),
+            _on(student, unlabelled_split="pairs"),
+            flow=dataclasses.replace(
+                student.flow, distillation=_by_teacher(distillation, folder)
+            ),
         )
     student = ways["hint"]
     ways[study.ALONE] = study.alone(student)
@@ -181,34 +172,33 @@ def _of_sprites(dataset, sizes, steps, stream):
 
 
 def _with_controls(student, folder, shuffled):
-    """{way: config}: alone, distilled, and with teachers that cannot know."""
+    """{way: config}: alone, distilled, and with teachers that cannot know.
+
+    Args:
+      shuffled: data set whose teacher sees other examples' inputs.
+    """
     untrained = (str(folder / "untrained_teacher"),)
     return {
         study.ALONE: study.alone(student),
         study.DISTILLED: study.with_distillation(student, teacher=_teacher_of(folder)),
         "shuffled_pairs": study.with_distillation(
-            shuffled, teacher=_teacher_of(folder)
+            _on(student, dataset=shuffled), teacher=_teacher_of(folder)
         ),
         "untrained_teacher": study.with_distillation(student, teacher=untrained),
     }
 
 
-def _on(config, dataset):
-    return dataclasses.replace(
-        config, data=dataclasses.replace(config.data, dataset=dataset)
-    )
+def _on(config, **data):
+    """The config with other fields of its data."""
+    return dataclasses.replace(config, data=dataclasses.replace(config.data, **data))
 
 
 def _teacher_of(folder):
     return (str(folder / study.TEACHER),)
 
 
-def _fields(distillation):
-    """All but the teacher's workdir."""
-    fields = dataclasses.fields(distillation)
-    return {
-        f.name: getattr(distillation, f.name) for f in fields if f.name != "teacher"
-    }
+def _by_teacher(distillation, folder):
+    return dataclasses.replace(distillation, teacher=_teacher_of(folder))
 
 
 def _run(folder, teacher, student, ways, seeds, only, data=None):

@@ -32,17 +32,19 @@ def student_of(config):
 
 def with_distillation(config, **changes):
     """The student's config with other fields of its distillation."""
-    name = student_of(config)
-    training = getattr(config, name)
-    distillation = dataclasses.replace(training.distillation, **changes)
-    training = dataclasses.replace(training, distillation=distillation)
-    return dataclasses.replace(config, **{name: training})
+    distillation = config.distillations[student_of(config)]
+    return taught(config, dataclasses.replace(distillation, **changes))
 
 
 def alone(config):
     """The student's config without its teacher: of labelled examples only."""
+    return taught(config, None)
+
+
+def taught(config, distillation):
+    """The student's config with another distillation; None is none."""
     name = student_of(config)
-    training = dataclasses.replace(getattr(config, name), distillation=None)
+    training = dataclasses.replace(getattr(config, name), distillation=distillation)
     return dataclasses.replace(config, **{name: training})
 
 
