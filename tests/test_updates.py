@@ -8,7 +8,6 @@ import pytest
 import tensorflow as tf
 import tiny
 
-from experiments.benchmarks import machine
 from i3d_tf import FLOW, clips, training
 from i3d_tf.config import StreamTraining
 from i3d_tf.training.results import MADE, NOT_FINITE, SCALED_DOWN
@@ -244,13 +243,16 @@ def test_updates_do_not_depend_on_how_their_clips_are_spread():
         np.testing.assert_array_equal(first, second, err_msg=weight.path)
 
 
-@pytest.mark.skipif(
-    "amx" in machine.describe(),
-    reason="with AMX the reference of two clips differs by 2 %; not yet known why",
-)
 def test_passes_are_groups_of_batch_norm_and_their_statistics_are_averaged():
-    """Against the mean gradient, and the mean statistics, of the halves."""
+    """Against the mean gradient, and the mean statistics, of the halves.
+
+    Larger clips than elsewhere: BatchNorm over two clips of one place and one step
+    amplifies rounding. Against float64 weights there are off by 0.05 %, and by 2 % on
+    processors with AMX; with these by 0.01 %. Other groups move them by another way.
+    """
     config = tiny.config(rgb=None, flow=PLAIN, clips_at_once=2)
+    data = dataclasses.replace(config.data, num_frames=17, size=64, smaller_side=64)
+    config = dataclasses.replace(config, data=data)
     run = Training(config)
     before = run.weights()
     ((inputs, labels),) = batches = random_batches(config)
@@ -269,7 +271,7 @@ def test_passes_are_groups_of_batch_norm_and_their_statistics_are_averaged():
         path = f"flow/{variable.path}"
         decay = 1e-3 * before[path] if path.endswith("kernel") else 0.0
         wanted[path] = before[path] - 0.1 * ((first + second) / 2 + decay)
-    assert_moved(before, run.weights(), wanted)
+    assert_moved(before, run.weights(), wanted, 1e-2)
 
 
 @pytest.mark.slow

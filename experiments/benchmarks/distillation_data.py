@@ -1,7 +1,8 @@
 """What the distillation benchmark learns from: arms with depth, and moving sprites.
 
-A sprite is a disc or a square of any colour before a plain background of another, whose
-class is its motion alone: along a line across, up and down, or a circle.
+A sprite is a bright disc or square before a dark background, whose class is its motion
+alone: along a line across, up and down, or a circle. Of any colour before any other a
+narrow RGB network has not begun to see motion after 240 updates, even from all labels.
 """
 
 import csv
@@ -99,12 +100,10 @@ def make_sprites(folder, train, pairs, test):
 
 def _sprite(rng, motion):
     """`[T, SIDE, WIDTH, 3]` uint8 RGB of a sprite that moves."""
-    background, colour = rng.uniform(30, 226, (2, 3))
-    while np.abs(background - colour).max() < 60:
-        colour = rng.uniform(30, 226, 3)
-    radius, amplitude = rng.uniform(5, 9), rng.uniform(7, 11)
+    background, colour = rng.uniform(0, 60, 3), rng.uniform(120, 255, 3)
+    radius, amplitude = rng.uniform(4, 8), rng.uniform(8, 13)
     size = np.array([WIDTH, SIDE])
-    room = size / 2 - radius - amplitude - 2
+    room = size / 2 - radius - amplitude - 1
     centre = size / 2 + rng.uniform(-room, room)
     angle = rng.uniform(0, 2 * np.pi)
     angles = angle + np.arange(FRAMES + 1) * rng.choice([-1, 1]) / rng.uniform(2.2, 3.8)

@@ -115,31 +115,40 @@ def response(folder, seeds, sizes, only):
 
 
 def features(folder, seeds, sizes, only):
-    """A narrow flow network beside the full one, by each of the losses of features."""
+    """A narrow RGB network with few labels beside the full one that had them all.
+
+    By each of the losses of features, and by soft answers.
+    """
     sprites, folder = folder / "sprites", folder / "features"
     made.make_sprites(sprites, *sizes.sprites)
-    teacher = _of_sprites(made.SPRITES, sizes, sizes.teacher_steps, "flow")
-    teacher = dataclasses.replace(teacher, width=4 * sizes.width)
-    student = _of_sprites(made.SPRITES, sizes, sizes.steps // 2, "flow")
+    teacher = _of_sprites(made.LEFT_OUT, sizes, sizes.teacher_steps, "rgb")
+    teacher = _on(
+        dataclasses.replace(teacher, width=4 * sizes.width),
+        train_split="train+transfer",
+        test_split="test+left_out",
+    )
+    student = _on(
+        _of_sprites(made.SPRITES, sizes, sizes.steps, "rgb"), unlabelled_split="pairs"
+    )
     losses = {
         # Weights as the field has them, of means.
-        "hint": ("squared_error", 1.0, True),
+        "hint": ("squared_error", 100.0, True),
         "attention_transfer": ("attention", 1000.0, False),
         "similarity_preserving": ("similarity", 3000.0, False),
+        "probabilistic": ("probabilistic", 30000.0, False),
     }
-    ways = {}
+    distillations = {"soft_answers": Distillation(inputs=("rgb",), response="softmax")}
     for way, (loss, weight, adapter) in losses.items():
         pair = Pair("Mixed_4f", "Mixed_4f", loss, weight, adapter)
-        distillation = Distillation(inputs=("flow",), features=(pair,))
-        ways[way] = dataclasses.replace(
-            _on(student, unlabelled_split="pairs"),
-            flow=dataclasses.replace(
-                student.flow, distillation=_by_teacher(distillation, folder)
-            ),
+        distillations[way] = Distillation(inputs=("rgb",), features=(pair,))
+    ways = {}
+    for way, distillation in distillations.items():
+        rgb = dataclasses.replace(
+            student.rgb, distillation=_by_teacher(distillation, folder)
         )
-    student = ways["hint"]
-    ways[study.ALONE] = study.alone(student)
-    return _run(folder, teacher, student, ways, seeds, only, sprites / "data")
+        ways[way] = dataclasses.replace(student, rgb=rgb)
+    ways[study.ALONE] = study.alone(ways["hint"])
+    return _run(folder, teacher, ways["hint"], ways, seeds, only, sprites / "data")
 
 
 STUDIES = {
