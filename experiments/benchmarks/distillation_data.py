@@ -25,8 +25,10 @@ POSES, SHUFFLED_POSES = "two_stream_poses/arms", "two_stream_poses/arms_shuffled
 SPRITES = "two_stream_folder/sprites"
 SHUFFLED_SPRITES = "two_stream_folder/sprites_shuffled"
 LEFT_OUT = "two_stream_folder/sprites_without_circle"
-# Part of a circle in x and y.
-MOTIONS = {"Across": (1, 0), "Circle": (1, 1), "UpDown": (0, 1)}
+# Degrees whose cosine and sine are the amplitudes across, and up and down; blended
+# ones lie within 15 of the middle of their third of 0 to 90.
+MOTIONS = {"Across": 0, "Circle": 45, "UpDown": 90}
+_THIRDS = {"Across": 15, "Circle": 45, "UpDown": 75}
 SIDE, WIDTH = 56, 72  # px of the sprites' frames
 FRAMES = 24
 
@@ -56,7 +58,7 @@ def make_poses(folder, train, unlabelled, test, size=64):
         ).build()
 
 
-def make_sprites(folder, train, pairs, test):
+def make_sprites(folder, train, pairs, test, blended=False):
     """Videos of sprites with their flow, as three data sets below `folder / "data"`.
 
     SPRITES has the splits train, pairs, which has no labels, and test. In
@@ -66,6 +68,7 @@ def make_sprites(folder, train, pairs, test):
 
     Args:
       train, pairs, test: clips of each motion.
+      blended: whether motions go over into each other by way of ellipses.
     """
     folder = pathlib.Path(folder)
     counts = {"train": train, "pairs": pairs, "test": test}
@@ -76,8 +79,11 @@ def make_sprites(folder, train, pairs, test):
                 listed.append((f"{split}/{motion}_{number:03}.avi", motion, split))
     for number, (path, motion, _) in enumerate(tqdm.tqdm(listed, "sprites")):
         if not (folder / "videos" / path).exists():
-            frames = _sprite(np.random.default_rng(number), MOTIONS[motion])
-            _write_video(folder / "videos" / path, frames)
+            rng = np.random.default_rng(number)
+            degrees = MOTIONS[motion]
+            if blended:
+                degrees = _THIRDS[motion] + rng.uniform(-15, 15)
+            _write_video(folder / "videos" / path, _sprite(rng, degrees))
     settings = Settings(smaller_side=SIDE)
     extract_folder(folder / "videos", folder / "flow", settings)
     _shuffle_flow(folder, [path for path, _, split in listed if split == "pairs"])
@@ -98,8 +104,10 @@ def make_sprites(folder, train, pairs, test):
         ).build()
 
 
-def _sprite(rng, motion):
+def _sprite(rng, degrees):
     """`[T, SIDE, WIDTH, 3]` uint8 RGB of a sprite that moves."""
+    motion = np.array([np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))])
+    motion /= motion.max()
     background, colour = rng.uniform(0, 60, 3), rng.uniform(120, 255, 3)
     radius, amplitude = rng.uniform(4, 8), rng.uniform(8, 13)
     size = np.array([WIDTH, SIDE])

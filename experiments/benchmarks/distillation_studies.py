@@ -84,10 +84,11 @@ def flow_to_rgb(folder, seeds, sizes, only):
 def response(folder, seeds, sizes, only):
     """A motion that is not in the transfer set, learnt from soft answers.
 
-    The figure is of test clips of that motion alone.
+    The figure is of test clips of that motion alone. Motions are blended: of those that
+    differ by much the teacher is too sure for its answers to tell of a third.
     """
-    sprites, folder = folder / "sprites", folder / "response"
-    made.make_sprites(sprites, *sizes.sprites)
+    sprites, folder = folder / "blended_sprites", folder / "response"
+    made.make_sprites(sprites, *sizes.sprites, blended=True)
     teacher = _of_sprites(made.LEFT_OUT, sizes, sizes.teacher_steps, "flow")
     data = dataclasses.replace(
         teacher.data, train_split="train+transfer", test_split="left_out"
@@ -98,7 +99,8 @@ def response(folder, seeds, sizes, only):
         data=dataclasses.replace(data, train_split="transfer"),
         flow=dataclasses.replace(
             teacher.flow,
-            steps=sizes.steps,
+            # After 200 updates a tenth of these clips is right, after 600 most.
+            steps=3 * sizes.steps,
             distillation=Distillation(
                 inputs=("flow",),
                 response="softmax",

@@ -1,0 +1,25 @@
+"""RGB taught by flow on three arm actions of two persons, one of them unseen (MARS).
+
+Does what flow knows of a person who was never seen pass to a network that sees RGB
+alone? The teacher is arm_actions.py's flow stream, the student its RGB stream.
+
+    python -m experiments.extract_flow --videos arm_actions --output arm/flow \
+        --smaller_side 128
+    python -m experiments.build_dataset --videos arm_actions --flow arm/flow \
+        --data_dir arm/data --name arm_train_P1 --test_glob "*P2T*"
+    python -m experiments.distill --config experiments/configs/arm_actions_mars.py \
+        --workdir arm/mars_P1 --data_dir arm/data
+"""
+
+import dataclasses
+
+from experiments.configs import arm_actions
+from i3d_tf.distillation.recipes import MARS
+
+TEACHER = dataclasses.replace(arm_actions.CONFIG, rgb=None)
+
+CONFIG = dataclasses.replace(
+    arm_actions.CONFIG,
+    rgb=dataclasses.replace(arm_actions.CONFIG.rgb, distillation=MARS),
+    flow=None,
+)
