@@ -3,7 +3,8 @@
     python -m experiments.predict --model models/demo --video clip.mp4 --output out
 
 Prints the classes with their probabilities. With --output it leaves prediction.json,
-the video annotated with flow and probabilities, and a picture of frames and flow.
+the video annotated with flow and probabilities, and a picture of frames and flow; of a
+model of RGB alone no flow is computed, and none is shown.
 """
 
 import json
@@ -26,10 +27,10 @@ _ENGINE = flags.DEFINE_enum("engine", TVL1.engine, ENGINES, "TV-L1 implementatio
 def main():
     from flow.files import write_json
     from i3d_tf import pictures
-    from i3d_tf.prediction import predict_video
+    from i3d_tf.prediction import Predictor
 
     video = pathlib.Path(_VIDEO.value)
-    prediction = predict_video(_MODEL.value, video, engine=_ENGINE.value)
+    prediction = Predictor(_MODEL.value, engine=_ENGINE.value)(video)
     best = list(zip(prediction.classes, prediction.scores, strict=True))[: _TOP.value]
     record = {
         "video": str(video),

@@ -27,10 +27,7 @@ def annotate_video(path, rgb, flow, classes, scores, fps=25):
       ValueError: rgb or flow have other shapes or types, classes and scores differ
         in number, scores are not in [0, 1], or fps is not in 0.1..1000.
     """
-    if flow is None:
-        figures.check_clip(rgb, np.broadcast_to(0, (*np.shape(rgb)[:3], 2)), path)
-    else:
-        figures.check_clip(rgb, flow, path)
+    figures.check_clip(rgb, flow, path)
     scores = np.asarray(scores, np.float64)
     if not len(classes) or scores.shape != (len(classes),):
         raise ValueError(

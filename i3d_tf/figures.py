@@ -66,13 +66,16 @@ def save(figure, path):
 
 
 def check_clip(rgb, flow, name):
-    """Raises ValueError where rgb or flow is not a clip, or they do not match."""
+    """Raises ValueError where rgb or flow is not a clip, or they do not match.
+
+    A flow of None is none, and right.
+    """
     rgb_shape, rgb_type = np.shape(rgb), getattr(rgb, "dtype", type(rgb).__name__)
     if len(rgb_shape) != 4 or rgb_shape[-1] != 3 or not all(rgb_shape):
         raise ValueError(f"{name}: rgb has shape {rgb_shape}; expected [T, H, W, 3]")
     if rgb_type != np.uint8:
         raise ValueError(f"{name}: rgb has dtype {rgb_type}; expected uint8")
-    if np.shape(flow) != (*rgb_shape[:3], 2):
+    if flow is not None and np.shape(flow) != (*rgb_shape[:3], 2):
         raise ValueError(
             f"{name}: flow has shape {np.shape(flow)}; expected "
             f"{(*rgb_shape[:3], 2)}, a field for each of the RGB frames"

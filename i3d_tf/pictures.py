@@ -102,7 +102,7 @@ def sample_sheet(clips, path):
 
     Args:
       clips: for each clip (title, rgb `[T, H, W, 3]` uint8, flow `[T, H, W, 2]`
-        float in px). Clips may differ in length and size.
+        float in px or None: RGB alone). Clips may differ in length and size.
       path: the picture to write; its suffix is the format.
 
     Raises:
@@ -115,14 +115,22 @@ def sample_sheet(clips, path):
         figures.check_clip(rgb, flow, f"clip {title!r}")
         steps = np.linspace(0, len(rgb) - 1, min(SHEET_FRAMES, len(rgb)))
         steps = np.rint(steps).astype(int)
-        chosen.append((title, steps, np.take(rgb, steps, 0), np.take(flow, steps, 0)))
+        flow = None if flow is None else np.take(flow, steps, 0)
+        chosen.append((title, steps, np.take(rgb, steps, 0), flow))
     max_flow = max(
-        visualize.max_magnitude(flow, figures.FLOW_PERCENTILE) for *_, flow in chosen
+        (
+            visualize.max_magnitude(flow, figures.FLOW_PERCENTILE)
+            for *_, flow in chosen
+            if flow is not None
+        ),
+        default=None,
     )
     strips = [_strip(rgb, flow, max_flow) for _, _, rgb, flow in chosen]
 
     # In inches: a strip, what is left of it, above and below it, and the legend.
     width, left, above, below, legend = 10, 0.55, 0.4, 0.3, 1.2
+    if max_flow is None:
+        legend = 0.1
     heights = [width * len(strip) / strip.shape[1] for strip in strips]
     page = (left + width + 0.15, sum(heights) + len(clips) * (above + below) + legend)
     figure = figures.new_figure(*page)
@@ -140,40 +148,48 @@ def sample_sheet(clips, path):
         axes.spines[:].set_visible(False)
         axes.tick_params(length=0)
         rows, columns = rgb.shape[1:3]
+        # Where flow is none, there is the one row of frames.
+        tops = sorted({0, len(strip) - rows})
         corners = np.arange(len(steps)) * (columns + _gap(columns)) - 0.5
         for x in corners:
             # Still flow is white as the page: show where the frame ends.
-            for y in (-0.5, len(strip) - rows - 0.5):
-                axes.add_patch(Rectangle((x, y), columns, rows, **BORDER))
+            for y in tops:
+                axes.add_patch(Rectangle((x, y - 0.5), columns, rows, **BORDER))
         labels = [f"frame {step}" for step in steps]
         axes.set_xticks(corners + columns / 2, labels, fontsize=9)
-        axes.set_yticks([rows / 2, len(strip) - rows / 2], ["RGB", "flow"])
+        names = ["RGB", "flow"][: len(tops)]
+        axes.set_yticks([y + rows / 2 for y in tops], names)
         text = axes.set_title(title, loc="left", **figures.name_style())
         figures.shorten(text, width * figures.DPI)
         top += above + height + below
-    wheel = place(left, top + 0.15, 0.9, 0.9)
-    wheel.imshow(visualize.color_wheel(270))
-    wheel.set_axis_off()
+    if max_flow is not None:
+        _add_wheel(place(left, top + 0.15, 0.9, 0.9), max_flow)
+    figures.save(figure, path)
+
+
+def _add_wheel(axes, max_flow):
+    """The legend of flow's colours."""
+    axes.imshow(visualize.color_wheel(270))
+    axes.set_axis_off()
     words = (
         "The hue is the direction of the motion since the previous frame, the\n"
         f"saturation its speed: 0 is white, {max_flow:.1f} px the rim, more is darker."
     )
-    wheel.text(1.15, 0.5, words, transform=wheel.transAxes, va="center")
-    figures.save(figure, path)
+    axes.text(1.15, 0.5, words, transform=axes.transAxes, va="center")
 
 
 def _strip(rgb, flow, max_flow):
     """Frames `[N <= 6, H, W, 3]` in a row, their flow below: `[rows, columns, 3]`."""
+    rows = [rgb] if flow is None else [rgb, visualize.flow_to_color(flow, max_flow)]
     frames, height, width, _ = rgb.shape
     gap = _gap(width)
-    strip = np.full(
-        (2 * height + gap, SHEET_FRAMES * (width + gap) - gap, 3), 255, np.uint8
-    )
-    colors = visualize.flow_to_color(flow, max_flow)
-    for frame in range(frames):
-        columns = slice(frame * (width + gap), frame * (width + gap) + width)
-        strip[:height, columns] = rgb[frame]
-        strip[-height:, columns] = colors[frame]
+    size = np.array([len(rows), SHEET_FRAMES]) * (height + gap, width + gap) - gap
+    strip = np.full((*size, 3), 255, np.uint8)
+    for row, pictures in enumerate(rows):
+        top = row * (height + gap)
+        for frame in range(frames):
+            left = frame * (width + gap)
+            strip[top : top + height, left : left + width] = pictures[frame]
     return strip
 
 

@@ -20,7 +20,7 @@ from i3d_tf.datasets.poses.builder import TwoStreamPoses
 from i3d_tf.distillation import report, study
 from i3d_tf.distillation.recipes import MARS, depth_to_rgb
 from i3d_tf.evaluation.runs import evaluate_runs
-from i3d_tf.prediction import predict_video
+from i3d_tf.prediction import Predictor
 from i3d_tf.streams import DEPTH, RGB
 
 STREAM = StreamTraining(steps=2, learning_rates=(0.01,), dropout=0.0)
@@ -173,7 +173,7 @@ def test_a_study_from_teacher_to_export(data_folder, tmp_path, capsys):
 
     study.export_student(tmp_path, 3, tmp_path / "model")
     with pytest.raises(ValueError, match="model: tells where joints are in a picture"):
-        predict_video(tmp_path / "model", tmp_path / "none.mp4")
+        Predictor(tmp_path / "model")(tmp_path / "none.mp4")
     serve = tf.saved_model.load(str(tmp_path / "model")).signatures["serving_default"]
     assert list(serve.structured_input_signature[1]) == ["rgb"]
     builder = open_dataset(data_folder, DATA.dataset)

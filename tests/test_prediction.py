@@ -12,7 +12,7 @@ import tiny
 
 from i3d_tf.config import Data
 from i3d_tf.export import export
-from i3d_tf.prediction import predict_video
+from i3d_tf.prediction import Predictor
 from i3d_tf.streams import FLOW, RGB
 
 LABELS = ["Hürdenlauf", "playing cricket", "跑步"]
@@ -93,7 +93,7 @@ def test_equals_the_preprocessing_by_hand(models, model_dir, video):
     rgb, flow = rgb[3:12], flow[3:12]
     # The pattern moves 2 px right and 1 px down, half of it after the resize.
     np.testing.assert_allclose(np.median(flow, (0, 1, 2)), [1.0, 0.5], atol=0.16)
-    prediction = predict_video(model_dir, video, engine="opencv")
+    prediction = Predictor(model_dir, engine="opencv")(video)
     np.testing.assert_array_equal(prediction.rgb, rgb, strict=True)
     np.testing.assert_array_equal(prediction.flow, flow, strict=True)
     _check(prediction, _expected(models, rgb, flow))
@@ -104,7 +104,7 @@ def test_a_short_video_is_looped(models, model_dir, write_video, tmp_path):
     rgb, flow = _prepared(path)
     assert len(rgb) == 4
     loop = [0, 1, 2, 3, 0, 1, 2, 3, 0]
-    prediction = predict_video(str(model_dir), str(path), engine="opencv")
+    prediction = Predictor(str(model_dir), engine="opencv")(str(path))
     np.testing.assert_array_equal(prediction.rgb, rgb[loop])
     np.testing.assert_array_equal(prediction.flow, flow[loop])
     _check(prediction, _expected(models, rgb[loop], flow[loop]))
@@ -115,7 +115,7 @@ def test_frames_are_taken_at_25_per_second(model_dir, write_video, tmp_path):
     # Each frame twice at 50 fps is the same video, and just long enough.
     twice = write_video(tmp_path / "twice.avi", pattern.repeat(2, axis=0), fps=50)
     rgb, flow = _prepared(write_video(tmp_path / "once.avi", pattern))
-    prediction = predict_video(model_dir, twice, engine="opencv")
+    prediction = Predictor(model_dir, engine="opencv")(twice)
     np.testing.assert_array_equal(prediction.rgb, rgb)
     np.testing.assert_array_equal(prediction.flow, flow)
 
@@ -124,22 +124,49 @@ def test_a_model_of_one_stream(models, video, tmp_path):
     data = Data("x", num_frames=FRAMES, size=32, smaller_side=40)
     flow_model = {"flow": models["flow"]}
     export(flow_model, LABELS, data, tmp_path / "flow")
-    prediction = predict_video(tmp_path / "flow", video, engine="opencv")
+    prediction = Predictor(tmp_path / "flow", engine="opencv")(video)
     rgb, flow = _prepared(video)
     _check(prediction, _expected(flow_model, rgb[3:12], flow[3:12]))
+
+
+def test_a_model_of_rgb_alone_needs_no_flow(models, video, tmp_path, monkeypatch):
+    data = Data("x", num_frames=FRAMES, size=32, smaller_side=40)
+    rgb_model = {"rgb": models["rgb"]}
+    export(rgb_model, LABELS, data, tmp_path / "rgb")
+    rgb, flow = _prepared(video)
+    monkeypatch.delattr("i3d_tf.prediction.video_flow")
+    prediction = Predictor(tmp_path / "rgb")(video)
+    assert prediction.flow is None
+    np.testing.assert_array_equal(prediction.rgb, rgb[3:12])
+    _check(prediction, _expected(rgb_model, rgb[3:12], flow[3:12]))
+
+
+def test_command_of_a_model_of_rgb_alone(models, video, tmp_path):
+    data = Data("x", num_frames=FRAMES, size=32, smaller_side=40)
+    export({"rgb": models["rgb"]}, LABELS, data, tmp_path / "rgb")
+    output = tmp_path / "out"
+    done = _run(
+        *(f"--model={tmp_path / 'rgb'}", f"--video={video}", f"--output={output}")
+    )
+    assert done.returncode == 0, done.stderr
+    left = sorted(path.name for path in output.iterdir())
+    assert left == ["annotated.mp4", "frames.png", "prediction.json"]
 
 
 def test_one_frame_is_too_few(model_dir, write_video, tmp_path):
     path = write_video(tmp_path / "one.avi", _moving_pattern(1))
     with pytest.raises(ValueError) as error:
-        predict_video(model_dir, path)
-    assert str(error.value) == f"{path}: 1 frame at 25 fps; flow needs at least 2"
+        Predictor(model_dir)(path)
+    assert str(error.value) == (
+        f"{path}: 1 frame at 25 fps; needed are at least 2, as in training a video's "
+        "first frame, which has no flow, is left out"
+    )
 
 
 def test_a_missing_video(model_dir, tmp_path):
     path = tmp_path / "none.mp4"
     with pytest.raises(ValueError) as error:
-        predict_video(model_dir, path)
+        Predictor(model_dir)(path)
     assert str(error.value) == (
         f"{path}: cannot be decoded (No such file or directory)"
     )
@@ -147,7 +174,7 @@ def test_a_missing_video(model_dir, tmp_path):
 
 def test_a_folder_that_is_no_model(video, tmp_path):
     with pytest.raises(ValueError) as error:
-        predict_video(tmp_path, video)
+        Predictor(tmp_path)(video)
     message = str(error.value)
     assert message.startswith(f"{tmp_path}: not a SavedModel of experiments.export (")
     assert "\n" not in message
@@ -166,7 +193,7 @@ def test_command_prints_json(model_dir, video):
         *(f"--model={model_dir}", f"--video={video}", "--format=json", "--top=2")
     )
     assert done.returncode == 0, done.stderr
-    want = predict_video(model_dir, video)
+    want = Predictor(model_dir)(video)
     assert json.loads(done.stdout) == {
         "video": str(video),
         "predictions": [
