@@ -9,30 +9,38 @@ import tempfile
 import tensorflow as tf
 
 from flow.video import FPS
-from i3d_tf import clips
-from i3d_tf.evaluation import fuse
-from i3d_tf.inception import MIN_FRAMES
-from i3d_tf.streams import ALL_STREAMS
+from i3d_tf.fast.views import with_features
+from i3d_tf.serving.signatures import action_signatures, pose_signatures
 from i3d_tf.tasks import task_of
 
 # Files among the SavedModel's assets.
 LABELS = "labels.txt"
 PREPROCESSING = "preprocessing.json"
-TOP = 5
+# Served by `features`: a grid of 14x14 and one of 7x7, and what classifiers get.
+ENDPOINTS = ("Mixed_4f", "Mixed_5c", "AvgPool3d_6a_7x7")
 
 
-def export(models, labels, data, output):
-    """Writes a SavedModel with the signature `serving_default`.
+def export(models, labels, data, output, endpoints=ENDPOINTS):
+    """Writes a SavedModel.
 
-    Inputs, those of `models`: `rgb` uint8 `[B, T, size, size, 3]` and `flow` float32
-    `[B, T, size, size, 2]` in px (cut at +-20), any T >= 9 frames at 25 fps.
-    Outputs: `logits` and `probabilities` `[B, num_classes]` of the streams fused 1:1,
-    `<stream>_logits` of each, and `classes` (strings) and `scores` (probabilities)
-    `[B, 5]`, the best first.
+    Clips are those of `models`: `rgb` uint8 `[B, T, size, size, 3]`, 0 to 255, and
+    `flow` float32 `[B, T, size, size, 2]` in px (cut at +-20), any T >= 9 frames at 25
+    fps. Signatures, of which those that need another stream are left out:
 
-    Of networks of pictures (`data.num_frames` 1) the inputs are `rgb` uint8
-    `[B, size, size, 3]` or `depth` uint16 `[B, size, size, 1]` in mm, and the output is
-    `joints` `[B, J, 3]`, metres, the mean of several streams.
+    - `serving_default`: clips of all streams, fused 1:1; `rgb`, `flow`: of one;
+    - `video`: `frames` uint8 `[B, T, H, W, 3]` of any size at 25 fps, T >= 2, whose
+      middle is resized, cropped and, if there is a flow stream, given its flow;
+    - `encoded`: `encoded` `[N]`, JPEGs of a video's frames or one GIF;
+    - `features`: clips -> `<stream>_<endpoint>`;
+    - `default`: `rgb_input` float32 in [-1, 1] -> `default`, RGB's logits, as TF-Hub's.
+
+    The first five but `features` answer `logits` and `probabilities` `[B,
+    num_classes]`, `<stream>_logits` of each stream, and `classes` (strings) and
+    `scores` (probabilities) `[B, 5]`, the best first.
+
+    Of networks of pictures (`data.num_frames` 1) there is `serving_default` alone, of
+    `rgb` uint8 `[B, size, size, 3]` or `depth` uint16 `[B, size, size, 1]` in mm, and
+    the answer is `joints` `[B, J, 3]`, metres, the mean of several streams.
 
     Assets: labels.txt, line k = class k or joint k, and preprocessing.json.
 
@@ -41,9 +49,10 @@ def export(models, labels, data, output):
       labels: class names, or those of joints.
       data: `config.Data`, for the preprocessing.
       output: folder; a SavedModel that is there is replaced.
+      endpoints: names of the layers that `features` serves.
 
     Raises:
-      ValueError: `output` is there and is no SavedModel.
+      ValueError: `output` is there and is no SavedModel, or an endpoint is none.
     """
     output = pathlib.Path(output)
     if output.exists() and not (output / "saved_model.pb").is_file():
@@ -52,10 +61,10 @@ def export(models, labels, data, output):
     aside = output.with_name(f".{output.name}.{os.getpid()}.part")
     try:
         with tempfile.TemporaryDirectory() as assets:
-            module = _module(models, labels, data, pathlib.Path(assets))
-            tf.saved_model.save(
-                module, str(aside), signatures={"serving_default": module.serve}
+            module, signatures = _module(
+                models, labels, data, pathlib.Path(assets), endpoints
             )
+            tf.saved_model.save(module, str(aside), signatures=signatures)
         if output.exists():
             shutil.rmtree(output)
         aside.rename(output)
@@ -80,7 +89,8 @@ def read_assets(model_dir):
         ) from None
 
 
-def _module(models, labels, data, assets):
+def _module(models, labels, data, assets, endpoints):
+    """(what is saved, {signature name: function})."""
     (assets / LABELS).write_text("".join(f"{label}\n" for label in labels), "utf-8")
     preprocessing = {
         "streams": list(models),
@@ -90,28 +100,16 @@ def _module(models, labels, data, assets):
         "num_frames": data.num_frames,
     }
     (assets / PREPROCESSING).write_text(json.dumps(preprocessing, indent=2) + "\n")
-    streams = [stream for stream in ALL_STREAMS if stream.name in models]
     ready = task_of(data).for_inference
-    networks = {name: ready(model) for name, model in models.items()}
-    is_picture = data.num_frames == 1
-
-    def serve(**inputs):
-        answers = {
-            stream.name: networks[stream.name](
-                clips.normalise_raw(inputs[stream.name], stream), training=False
-            )
-            for stream in streams
+    if data.num_frames == 1:
+        networks = {name: ready(model) for name, model in models.items()}
+        signatures = pose_signatures(networks, data)
+    else:
+        networks = {
+            name: ready(with_features(model, endpoints))
+            for name, model in models.items()
         }
-        if is_picture:
-            return {"joints": fuse(list(answers.values()))}
-        for name in answers:
-            tf.debugging.assert_greater_equal(
-                tf.shape(inputs[name])[1],
-                MIN_FRAMES,
-                f"{name}: a clip needs at least {MIN_FRAMES} frames",
-            )
-        return _of_logits(answers, tf.constant(labels))
-
+        signatures = action_signatures(networks, labels, data, endpoints)
     module = tf.Module()
     # The variables alone: the networks' own Keras objects need not be saved.
     module.network_variables = [
@@ -121,29 +119,4 @@ def _module(models, labels, data, assets):
     ]
     module.labels = tf.saved_model.Asset(str(assets / LABELS))
     module.preprocessing = tf.saved_model.Asset(str(assets / PREPROCESSING))
-    frames = [None] if is_picture else [None, None]
-    module.serve = tf.function(serve).get_concrete_function(
-        **{
-            stream.name: tf.TensorSpec(
-                [*frames, data.size, data.size, stream.channels],
-                stream.raw_dtype,
-                name=stream.name,
-            )
-            for stream in streams
-        }
-    )
-    return module
-
-
-def _of_logits(logits, class_names):
-    """What is served of {stream name: logits}."""
-    fused = fuse(list(logits.values()))
-    probabilities = tf.nn.softmax(fused)
-    best = tf.math.top_k(probabilities, min(TOP, len(class_names)))
-    return {
-        **{f"{name}_logits": of_stream for name, of_stream in logits.items()},
-        "logits": fused,
-        "probabilities": probabilities,
-        "classes": tf.gather(class_names, best.indices),
-        "scores": best.values,
-    }
+    return module, signatures

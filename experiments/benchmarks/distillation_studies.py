@@ -93,7 +93,8 @@ def response(folder, seeds, sizes, only):
     data = dataclasses.replace(
         teacher.data, train_split="train+transfer", test_split="left_out"
     )
-    teacher = dataclasses.replace(teacher, data=data)
+    # No student's: one that began with its teacher's weights would learn more easily.
+    teacher = dataclasses.replace(teacher, data=data, seed=1000)
     student = dataclasses.replace(
         teacher,
         data=dataclasses.replace(data, train_split="transfer"),

@@ -6,7 +6,7 @@ from keras import ops
 from i3d_tf.checkpoints import load_workdirs
 from i3d_tf.distillation import losses
 from i3d_tf.distillation.adapters import Adapter
-from i3d_tf.fast.views import with_calls
+from i3d_tf.fast.views import with_calls, with_features
 from i3d_tf.fine_tuning import HEAD
 from i3d_tf.tasks import task_of
 
@@ -44,13 +44,13 @@ class Lesson:
         """
         self.spec = spec = config.distillations[stream.name]
         networks = _read_teacher(stream, spec, config, answers)
-        self.student = _with_features(model, [pair.student for pair in spec.features])
+        self.student = with_features(model, [pair.student for pair in spec.features])
         if spec.labels_reach == "classifier":
             self.student = _detached(self.student)
         self._teacher, shapes = {}, {}
         for name, network in networks.items():
             pairs = [pair for pair in spec.features if _stream_of(pair, spec) == name]
-            network = _with_features(network, [pair.teacher for pair in pairs])
+            network = with_features(network, [pair.teacher for pair in pairs])
             shapes.update(zip(pairs, _shapes(network, config)[1:], strict=True))
             ready = task_of(config.data).for_inference(network)
             self._teacher[name] = ready, pairs
@@ -158,16 +158,6 @@ def _response(spec):
     if spec.response == "softmax":
         return losses.Response(spec.temperature)
     return losses.MeanSquaredError()
-
-
-def _with_features(model, names):
-    """The model with a list of outputs: its own, then these layers'."""
-    layers = {layer.name: layer for layer in model.layers}
-    for name in names:
-        if name not in layers:
-            raise ValueError(f"{model.name}: has no layer {name!r} to take features of")
-    features = [layers[name].output for name in names]
-    return keras.Model(model.input, [model.output, *features], name=model.name)
 
 
 def _detached(model):
