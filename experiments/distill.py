@@ -50,6 +50,7 @@ def main():
 
     from flow.files import as_path
     from i3d_tf import training
+    from i3d_tf.checkpoints import read_config, require_trained
     from i3d_tf.config_file import load_config
     from i3d_tf.distillation import report, study
 
@@ -57,6 +58,11 @@ def main():
     config = load_config(_CONFIG.value, _SET.value)
     study.student_of(config)
     teachers = tuple(_TEACHER.value) or (str(workdir / study.TEACHER),)
+    if _TEACHER.value:
+        of_teachers = [read_config(teacher)[0] for teacher in teachers]
+    else:
+        of_teachers = [load_config(_CONFIG.value, _SET_TEACHER.value, "TEACHER")]
+    study.check_teachers(config, of_teachers)
     configs = {
         study.ALONE: study.alone(config),
         study.DISTILLED: study.with_distillation(config, teacher=teachers),
@@ -65,9 +71,10 @@ def main():
     done = workdir
     with command.ended_by_sigterm():
         if "train_teacher" in stages:
-            teacher = load_config(_CONFIG.value, _SET_TEACHER.value, "TEACHER")
-            training.train(teacher, teachers[0], _DATA_DIR.value, strategy)
+            training.train(of_teachers[0], teachers[0], _DATA_DIR.value, strategy)
         if "distil" in stages:
+            if not _TEACHER.value:
+                require_trained(teachers[0])
             study.train_ways(configs, workdir, _DATA_DIR.value, seeds, strategy)
     if "evaluate" in stages:
         results = study.evaluate_study(

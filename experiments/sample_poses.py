@@ -61,6 +61,11 @@ def render_samples(output, train=400, unlabelled=2000, test=500, size=64, seed=0
         )
     # The list is written last: whoever finds it finds all pictures too.
     if (output / "poses.csv").exists():
+        if not record.exists():
+            raise ValueError(
+                f"{output}: has a poses.csv that was not rendered; choose another "
+                "output"
+            )
         return total
     for kind in ("rgb", "depth"):
         (output / kind).mkdir(parents=True, exist_ok=True)

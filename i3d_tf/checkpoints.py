@@ -24,11 +24,7 @@ def load_workdir(workdir, dtype="float32"):
       ValueError: if there is no run or no whole checkpoint in `workdir`.
     """
     workdir = files.as_path(workdir)
-    path = workdir / "config.json"
-    if not path.is_file():
-        raise ValueError(f"{workdir}: no config.json; is it the --workdir of train?")
-    kept = json.loads(path.read_text("utf-8"))
-    config, labels = config_file.from_dict(kept["config"]), kept["labels"]
+    config, labels = read_config(workdir)
     models, states = {}, {}
     for stream in config.streams:
         model = task_of(config.data).build(stream, config, len(labels), dtype=dtype)
@@ -49,6 +45,27 @@ def load_workdir(workdir, dtype="float32"):
             variable.assign(average)
         model.trainable = True
     return config, labels, models
+
+
+def read_config(workdir):
+    """(config, label names) of a run; raises ValueError if there is none."""
+    path = files.as_path(workdir) / "config.json"
+    if not path.is_file():
+        raise ValueError(f"{workdir}: no config.json; is it the --workdir of train?")
+    kept = json.loads(path.read_text("utf-8"))
+    return config_file.from_dict(kept["config"]), kept["labels"]
+
+
+def require_trained(workdir):
+    """Raises ValueError unless a run is at its end: half of one tells nothing."""
+    config, _ = read_config(workdir)
+    saved = saved_checkpoints(files.as_path(workdir) / "checkpoints")
+    step = int(saved[0].rsplit("-", 1)[1]) if saved else 0
+    if step < config.steps:
+        raise ValueError(
+            f"{workdir}: is trained up to step {step} of {config.steps}; start its "
+            "training once more, which goes on there"
+        )
 
 
 def new_averages(model, training):
@@ -136,4 +153,6 @@ def load_workdirs(workdirs, dtype="float32"):
 
 def _as_tested(data):
     """Without what concerns the clips of training alone."""
-    return dataclasses.replace(data, mirror=True, light=0.0)
+    return dataclasses.replace(
+        data, train_split="train", unlabelled_split=None, mirror=True, light=0.0
+    )

@@ -233,8 +233,23 @@ class Config:
                 "own_files: of an unlabelled split each host would weigh labels on its "
                 "own; leave one of the two out"
             )
-        if self.pose is None and self.depth is not None:
+        seen = {stream.name for stream in self.inputs}
+        if self.pose is None and "depth" in seen:
             raise ValueError("depth is a stream of pictures with poses; pose is None")
+        if self.pose and "flow" in seen:
+            raise ValueError("flow is a stream of clips; pictures with poses have none")
+        for name, distillation in self.distillations.items():
+            unknown = set(distillation.inputs) - {s.name for s in ALL_STREAMS}
+            if unknown:
+                raise ValueError(
+                    f"{name}.distillation.inputs is {distillation.inputs}; known: "
+                    f"{', '.join(stream.name for stream in ALL_STREAMS)}"
+                )
+            if self.pose and distillation.response == "softmax":
+                raise ValueError(
+                    f"{name}.distillation.response is 'softmax', which is of classes; "
+                    "of poses it is squared_error"
+                )
         _at_least("batch_size", self.batch_size, 1)
         if self.clips_at_once is not None:
             _at_least("clips_at_once", self.clips_at_once, 1)
@@ -292,7 +307,7 @@ class Config:
 
 def _one_of(name, value, known):
     if value not in known:
-        raise ValueError(f"{name} is {value!r}; known: {', '.join(known)}")
+        raise ValueError(f"{name} is {value!r}; known: {', '.join(map(str, known))}")
 
 
 def _at_least(name, value, least):

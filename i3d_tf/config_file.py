@@ -78,6 +78,13 @@ def _from_dict(kind, values):
         if not _fits(value, types_[name]):
             raise ValueError(f"{name} is {value!r}, not of type {types_[name]}")
         fields[name] = tuple(value) if isinstance(value, list) else value
+    missing = [
+        field.name
+        for field in dataclasses.fields(kind)
+        if field.default is dataclasses.MISSING and field.name not in fields
+    ]
+    if missing:
+        raise ValueError(f"{kind.__name__} lacks {', '.join(missing)}")
     return kind(**fields)
 
 

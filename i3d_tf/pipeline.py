@@ -281,6 +281,11 @@ def check_fits(builder, data):
             f"{builder.info.full_name}: has {has}, the config says "
             f"data.num_frames={data.num_frames}; 1 is for pictures with joints alone"
         )
+    if data.mirror and "joints" in first and not builder.info.metadata["mirrored"]:
+        raise ValueError(
+            f"{builder.info.full_name}: holds one of two hands, which looks like the "
+            "other one in a mirror; data.mirror must be False"
+        )
 
 
 def _shape(example, streams):
@@ -302,7 +307,6 @@ def _decoder(builder, data, streams, change=lambda codes, stream, example: codes
 
     `change(codes, stream, example)` is what becomes of each decoded clip.
     """
-    features = builder.info.features
     target = task_of(data).target
 
     def clip(example, stream):
@@ -324,7 +328,7 @@ def _decoder(builder, data, streams, change=lambda codes, stream, example: codes
             stream.name: change(clip(example, stream), stream, example)
             for stream in streams
         }
-        return codes, target(example, features), example["id"]
+        return codes, target(example, builder.info), example["id"]
 
     return decode
 

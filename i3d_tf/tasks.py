@@ -21,7 +21,7 @@ class Task:
       build: (stream, config, number of answers) -> network, without the options that
         training alone has.
       names: features of a data set -> names of the answers.
-      target: (example, features) -> what is right, from a record and its View.
+      target: (example, builder.info) -> what is right, from a record and its View.
       losses: (outputs, targets, label smoothing, config) -> `[B]`.
       figures: {name: (outputs, targets) -> `[B]`}, all at least 0.
       trained: which of them training tells of every clip.
@@ -51,8 +51,8 @@ def _build_action(stream, config, answers, **options):
     )
 
 
-def _one_hot(example, features):
-    return tf.one_hot(example["label"], features["label"].num_classes)
+def _one_hot(example, info):
+    return tf.one_hot(example["label"], info.features["label"].num_classes)
 
 
 def _cross_entropies(logits, labels, smoothing, config):
@@ -104,11 +104,12 @@ def _build_pose(stream, config, joints, *, dropout=0.0, **options):
     )
 
 
-def _joints(example, features):
-    """`[J, 3]` metres; in a mirrored picture right is left."""
-    del features
-    signs = tf.where(example["view"].mirrored, [-1.0, 1.0, 1.0], [1.0, 1.0, 1.0])
-    return example["joints"] * signs
+def _joints(example, info):
+    """`[J, 3]` metres; in a mirrored picture right is left, and so may be a hand."""
+    joints, order = example["joints"], info.metadata["mirrored"]
+    # Where there is no such order, `pipeline.check_fits` lets nothing be mirrored.
+    mirrored = tf.gather(joints, order or range(joints.shape[0])) * [-1.0, 1.0, 1.0]
+    return tf.where(example["view"].mirrored, mirrored, joints)
 
 
 def _squared_errors(joints, right, smoothing, config):

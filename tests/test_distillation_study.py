@@ -147,6 +147,52 @@ def test_a_study_has_one_student():
         study.student_of(TEACHER)
 
 
+def test_teachers_of_other_tests_are_refused():
+    """What reaches the student by way of its teacher must not have seen its test."""
+    study.check_teachers(STUDENT, [TEACHER])
+    for config, match in (
+        (_on(TEACHER, dataset="two_stream_poses/other"), "data.dataset is two_stream_"),
+        (_on(TEACHER, test_split="unlabelled"), "data.test_split is unlabelled of the"),
+        (_on(TEACHER, size=64, smaller_side=64), "data.size is 64 of the teacher and"),
+        (
+            dataclasses.replace(TEACHER, pose=Pose(features=64, unit=1.0)),
+            "pose.unit is 1.0 of the teacher and 0.1 of the student",
+        ),
+        (
+            dataclasses.replace(TEACHER, depth=None, rgb=STREAM),
+            "distillation.inputs is depth; the teacher's config trains rgb",
+        ),
+    ):
+        with pytest.raises(ValueError, match=match):
+            study.check_teachers(STUDENT, [config])
+
+
+def _on(config, **data):
+    return dataclasses.replace(config, data=dataclasses.replace(config.data, **data))
+
+
+@pytest.mark.parametrize(
+    "changes, match",
+    [
+        ({"inputs": ("flow",)}, "flow is a stream of clips"),
+        ({"inputs": ("deep",)}, "inputs is .*'deep'.*; known: rgb, flow, depth"),
+        ({"response": "softmax"}, "of poses it is squared_error"),
+    ],
+)
+def test_distillations_that_pictures_cannot_have(changes, match):
+    with pytest.raises(ValueError, match=match):
+        study.with_distillation(STUDENT, **changes)
+
+
+def test_mistakes_in_a_pose_or_distillation_are_told():
+    values = to_dict(STUDENT)
+    with pytest.raises(ValueError, match="pose.resnet is 101; known: 18, 34, 50"):
+        from_dict({**values, "pose": {"resnet": 101}})
+    rgb = {**values["rgb"], "distillation": {"response": "squared_error"}}
+    with pytest.raises(ValueError, match="Distillation lacks inputs"):
+        from_dict({**values, "rgb": rgb})
+
+
 @pytest.mark.slow
 def test_a_study_from_teacher_to_export(data_folder, tmp_path, capsys):
     """A second time all is there; the report is of what the runs' histories say."""
@@ -167,6 +213,24 @@ def test_a_study_from_teacher_to_export(data_folder, tmp_path, capsys):
         assert wanted[0] != wanted[1]
     assert report.write_report(tmp_path, results) == report.table(results)
     assert json.loads((tmp_path / "report.json").read_text())["seeds"] == [3, 5]
+
+    # Of one split, whatever the runs' own configs say.
+    other = _on(STUDENT, test_split="train[:4]")
+    of_train = study.evaluate_study(other, teachers, tmp_path, data_folder, [3, 5])
+    assert of_train["split"] == "train[:4]"
+    assert of_train["distilled"][0] == pytest.approx(
+        study.evaluate([tmp_path / "distilled" / "seed_3"], data_folder, "train[:4]")[
+            "rgb_error"
+        ]
+    )
+    assert of_train["distilled"][0] != pytest.approx(results["distilled"][0], rel=1e-3)
+
+    path = tmp_path / "distilled" / "seed_5" / "config.json"
+    kept = json.loads(path.read_text())
+    kept["config"]["rgb"]["steps"] = 9
+    path.write_text(json.dumps(kept))
+    with pytest.raises(ValueError, match="seed_5: is trained up to step 2 of 9; start"):
+        study.evaluate_study(STUDENT, teachers, tmp_path, data_folder, [3, 5])
 
     with pytest.raises(ValueError, match="tell where joints are and not which class"):
         evaluate_runs([tmp_path / "teacher"], data_folder, protocols.center)
@@ -232,7 +296,8 @@ def test_the_command_does_all_stages(data_folder, tmp_path):
     assert code == 0, error
     assert "| distilled |" in told and "| teacher |" in told
     written = json.loads((tmp_path / "study" / "report.json").read_text())
-    assert written["summary"]["distilled"]["wins"] in (0, 1)
+    (alone,), (distilled,) = written["student_alone"], written["distilled"]
+    assert written["summary"]["distilled"]["wins"] == int(distilled < alone)
     assert (tmp_path / "model" / "saved_model.pb").is_file()
     # With the teacher named, and nothing to be trained anew.
     named = [f"--teacher={tmp_path / 'study' / 'teacher'}", "--stages=evaluate"]

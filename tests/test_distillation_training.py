@@ -8,17 +8,22 @@ import pytest
 import tensorflow as tf
 import tiny
 
-from i3d_tf import RGB, training
-from i3d_tf.checkpoints import load_workdir, saved_checkpoints
+from i3d_tf import RGB, pipeline, training
+from i3d_tf.checkpoints import load_workdir, load_workdirs, saved_checkpoints
 from i3d_tf.config import StreamTraining
+from i3d_tf.datasets import open_dataset
 from i3d_tf.distillation import recipes, study
 from i3d_tf.distillation.adapters import Adapter
 from i3d_tf.distillation.losses import MeanSquaredError, Response
 from i3d_tf.distillation.spec import Distillation, Pair
 from i3d_tf.export import export
 from i3d_tf.fine_tuning import HEAD
+from i3d_tf.training import sample_clips
+from i3d_tf.training.epochs import not_finite
+from i3d_tf.training.evaluating import make_evaluation
+from i3d_tf.training.preemption import Notice
 from i3d_tf.training.progress import keep_config
-from i3d_tf.training.results import NO_FIGURE
+from i3d_tf.training.results import NO_FIGURE, Figures
 from i3d_tf.training.state import new_lesson, new_stream_state
 from i3d_tf.training.strategies import distribute
 from i3d_tf.training.updates import make_updates, passes_of
@@ -51,9 +56,12 @@ def data_folder(tmp_path_factory, write_video):
 @pytest.fixture(scope="module")
 def teacher(tmp_path_factory):
     """Workdir of both streams, with weights as after a training."""
-    workdir = tmp_path_factory.mktemp("teacher")
-    keep_config(TEACHER, workdir, LABELS)
-    models = tiny.networks(3, TEACHER.streams)
+    return written_run(TEACHER, tmp_path_factory.mktemp("teacher"))
+
+
+def written_run(config, workdir):
+    keep_config(config, workdir, LABELS)
+    models = tiny.networks(3, config.streams)
     states = {
         name: tf.train.Checkpoint(model=model, averages=[])
         for name, model in models.items()
@@ -303,21 +311,25 @@ def test_a_teacher_stays_as_it_is(teacher):
 
 
 @pytest.mark.slow
-def test_an_evaluation_changes_nothing(teacher, data_folder, tmp_path):
+def test_an_evaluation_changes_nothing(teacher, data_folder):
+    """Between updates: neither the student, nor its optimiser, nor its teacher."""
     config = student(teacher, RESPONSE)
-    training.train(config, tmp_path, data_folder)
-    (newest, *_) = saved_checkpoints(tmp_path / "checkpoints")
-    before = {name: tf.train.load_variable(newest, name) for name in names_of(newest)}
-    first = study.evaluate([tmp_path], data_folder)
-    assert study.evaluate([tmp_path], data_folder) == first
-    assert names_of(newest) == list(before)
-    _, _, models = load_workdir(tmp_path)
+    run = Student(config)
+    run.run(noise(config))
+    ((network, _),) = run.lessons["rgb"]._teacher.values()
+    kept = [*run.state.model.weights, *run.state.optimizer.variables, *network.weights]
+    before = [variable.numpy() for variable in kept]
+    evaluate = make_evaluation(
+        run.strategy,
+        config,
+        {"rgb": run.state.model},
+        open_dataset(data_folder, config.data.dataset),
+    )
+    first, _ = evaluate(Notice())
+    assert evaluate(Notice())[0] == first
     assert set(first) == {"rgb_loss", "rgb_top1", "rgb_top5"}
-    assert list(models) == ["rgb"]
-
-
-def names_of(path):
-    return [name for name, _ in tf.train.list_variables(path)]
+    for variable, value in zip(kept, before, strict=True):
+        np.testing.assert_array_equal(variable, value, err_msg=variable.path)
 
 
 @pytest.mark.slow
@@ -421,7 +433,7 @@ def test_a_student_goes_on_where_it_was_stopped(
     )
     # The adapter's kernel, of 104 channels to 128, and its momentum.
     assert [shape for _, shape in tf.train.list_variables(whole)].count([104, 128]) == 2
-    for name in names_of(whole):
+    for name, _ in tf.train.list_variables(whole):
         if "save_counter" not in name and "OBJECT_GRAPH" not in name:
             np.testing.assert_array_equal(
                 tf.train.load_variable(whole, name),
@@ -466,8 +478,90 @@ def test_teachers_that_do_not_fit(teacher, data_folder, tmp_path):
         "pair Mixed_4f, Mixed_5c: .* an adapter can make them alike",
         features=(Pair("Mixed_4f", "Mixed_5c"),),
     )
-    depth = dataclasses.replace(RESPONSE, inputs=("depth",), teacher=(str(teacher),))
-    refused("trained rgb, flow", inputs=depth.inputs)
+    below = Pair("Mixed_5b", "Mixed_5b")
+    refused(
+        "no pair compares the student's Mixed_5c or AvgPool3d_6a_7x7: nothing would",
+        response=None,
+        features=(below,),
+        labels_reach="classifier",
+    )
+    rgb_alone = written_run(tiny.config(steps=2, flow=None), tmp_path / "rgb")
+    refused("has 'flow'; the runs in .* trained rgb", teacher=(str(rgb_alone),))
+    wider = dataclasses.replace(TEACHER.data, smaller_side=64)
+    other = written_run(dataclasses.replace(TEACHER, data=wider), tmp_path / "wider")
+    refused("data.smaller_side is 64 of the teacher", teacher=(str(other),))
+
+
+@pytest.mark.parametrize("loss", ["similarity", "probabilistic"])
+def test_losses_of_pairs_want_more_than_one_clip(teacher, loss):
+    pair = Pair("AvgPool3d_6a_7x7", "AvgPool3d_6a_7x7", loss)
+    features = Distillation(inputs=("flow",), features=(pair,))
+    with pytest.raises(ValueError, match=f"rgb.distillation: '{loss}' compares the"):
+        Student(student(teacher, features, clips_at_once=1))
+
+
+def test_a_study_goes_on_in_another_place(teacher, tmp_path):
+    """Where its teacher lies is not what a run was begun with; its weights are."""
+    config = student(teacher, RESPONSE)
+    written_run(config, tmp_path)
+    keep_config(study.with_distillation(config, teacher=("moved",)), tmp_path, LABELS)
+    with pytest.raises(ValueError, match="begun with another config: rgb.distillation"):
+        keep_config(
+            study.with_distillation(config, response_weight=0.5), tmp_path, LABELS
+        )
+
+
+def test_students_of_few_labels_join_runs_of_all(tmp_path):
+    few = dataclasses.replace(
+        TEACHER.data, train_split="train[:3]", unlabelled_split="train[3:]"
+    )
+    rgb = written_run(tiny.config(flow=None, data=few), tmp_path / "rgb")
+    flow = written_run(tiny.config(rgb=None), tmp_path / "flow")
+    _, _, models = load_workdirs([rgb, flow])
+    assert list(models) == ["rgb", "flow"]
+
+
+@pytest.mark.parametrize("what, told", [("loss", "loss"), ("distillation", "distill")])
+def test_it_is_told_which_loss_is_not_finite(what, told):
+    values = {name: np.ones([2, 4]) for name in ("rgb_loss", "rgb_distillation")}
+    assert _not_finite_of(values) == ("gradient", [0, 1, 2, 3])
+    values[f"rgb_{what}"][1, 2] = np.inf
+    name, places = _not_finite_of(values)
+    assert name.startswith(told) and places == [2]
+
+
+def _not_finite_of(values):
+    figures = Figures(values, {"rgb": np.array([0, 2])}, 0.0, False, 0.0, False)
+    name, places = not_finite(figures, "rgb", 1)
+    return name, places.tolist()
+
+
+def test_the_film_shows_what_is_trained_on(data_folder):
+    """Of two videos with labels and seven without, in the order of training."""
+    data = dataclasses.replace(
+        tiny.config().data, train_split="train[:1]", unlabelled_split="train[1:]"
+    )
+    config = student("teacher", RESPONSE, data=data)
+    builder = open_dataset(data_folder, data.dataset)
+    shown = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            sample_clips,
+            "draw_clips",
+            lambda codes, names: shown.append((codes, names)) or np.zeros([1, 8, 8, 3]),
+        )
+        patch.setattr(sample_clips.film, "gif_bytes", lambda pages, fps: b"")
+        sample_clips.film_of_epoch(builder, config, 0)
+    ((codes, names),) = shown
+    ((trained, labels, weights),) = pipeline.train_batches(
+        builder, data, (RGB,), batch_size=3, seed=0, epoch=0, as_codes=True, update=4
+    ).take(1)
+    np.testing.assert_array_equal(codes["rgb"], trained["rgb"])
+    wanted = [
+        LABELS[int(np.argmax(label))] if weight else "without label"
+        for label, weight in zip(labels.numpy(), weights.numpy(), strict=True)
+    ]
+    assert names == wanted and "without label" in names
 
 
 def test_specifications_that_make_no_sense():
@@ -492,9 +586,6 @@ MIXED = (Pair("Mixed_4f", "Mixed_4f"),)
 
 def test_unlabelled_examples_are_spread_evenly(data_folder):
     """Of 9 videos 3 have labels: one or two of an update of 4, of mean weight 1."""
-    from i3d_tf import pipeline
-    from i3d_tf.datasets import open_dataset
-
     builder = open_dataset(data_folder, "two_stream_folder/tiny")
     data = dataclasses.replace(
         tiny.config().data, train_split="train[:3]", unlabelled_split="train[3:]"

@@ -8,12 +8,16 @@ import sys
 import cv2
 import numpy as np
 import pytest
+import tensorflow as tf
 import tensorflow_datasets as tfds
 
+from i3d_tf import clips, pipeline
+from i3d_tf.config import Data
 from i3d_tf.datasets import open_dataset
 from i3d_tf.datasets.poses import biwi, nyu, rhd
 from i3d_tf.datasets.poses.builder import TwoStreamPoses
 from i3d_tf.datasets.poses.numpy_pickle import read_pickle
+from i3d_tf.tasks import POSES
 
 # Of pictures; records hold the 8 x 8 px in the middle.
 HEIGHT, WIDTH = 8, 10
@@ -180,6 +184,41 @@ def test_rhd(tmp_path, protocol):
             # 65535 is 5 m.
             depth = np.rint(depth_of(10 * seed + number) * (5000 / 65535))
             check(record, 10 * seed + number, depth, annotations[number]["xyz"])
+
+
+@pytest.mark.parametrize(
+    ("joints", "order"),
+    [(None, [*range(21, 42), *range(21)]), ((3, 30, 24, 9), [2, 3, 0, 1])],
+)
+def test_hands_change_places_in_a_mirror(tmp_path, joints, order):
+    """Joint 24 is the right hand's 3, 30 the right hand's 9."""
+    folder = write_rhd(tmp_path / "rhd")
+    found = read_records(folder, tmp_path, layout="rhd", joints=joints)["train"]
+    builder = open_dataset(tmp_path / "data", "two_stream_poses/x")
+    assert builder.info.metadata["mirrored"] == order
+    record = next(iter(found.values()))
+    kept = list(range(42) if joints is None else joints)
+    np.testing.assert_array_equal(np.array(kept)[order] % 21, np.array(kept) % 21)
+    for mirrored in (False, True):
+        view = clips.View(0, 0, 0, tf.constant(mirrored))
+        right = POSES.target({"joints": record["joints"], "view": view}, builder.info)
+        wanted = record["joints"]
+        if mirrored:
+            wanted = wanted[order] * [-1, 1, 1]
+        np.testing.assert_allclose(right, wanted, rtol=1e-6)
+
+
+def test_one_of_two_hands_cannot_be_mirrored(tmp_path):
+    folder = write_rhd(tmp_path / "rhd")
+    read_records(folder, tmp_path, layout="rhd", joints=range(21))
+    builder = open_dataset(tmp_path / "data", "two_stream_poses/x")
+    # The network wants 32 px, the files here have 8.
+    data = Data("two_stream_poses/x", num_frames=1, size=32, smaller_side=32)
+    object.__setattr__(data, "smaller_side", 8)
+    with pytest.raises(ValueError, match="one of two hands.*data.mirror must be False"):
+        pipeline.check_fits(builder, data)
+    object.__setattr__(data, "mirror", False)
+    pipeline.check_fits(builder, data)
 
 
 class Payload:

@@ -157,6 +157,24 @@ def test_cameras_have_noise():
         assert (pixels > 1).all() and (pixels < SIZE - 2).all()
 
 
+def test_noise_is_of_the_size_that_is_said():
+    deviations = []
+    for seed in range(20):
+        flat = np.full((100, 100, 3), 0.5)
+        depth = sample_arms._sense(np.random.default_rng(seed), flat[..., 0])
+        rgb = sample_arms._develop(np.random.default_rng(seed), flat)
+        assert 0 < (depth == 0).mean() < 0.025
+        deviations.append((depth[depth > 0].std(), rgb.std()))
+        np.testing.assert_allclose(depth[depth > 0].mean(), 500, atol=0.1)
+        np.testing.assert_allclose(rgb.mean(), 127.5, atol=0.3)
+    low, high = np.min(deviations, 0), np.max(deviations, 0)
+    for k, (least, most) in enumerate(
+        (sample_arms.DEPTH_NOISES, sample_arms.RGB_NOISES)
+    ):
+        # Rounding to whole mm and levels adds a third of one at most.
+        assert 0.98 * least < low[k] < high[k] < 1.05 * most
+
+
 @pytest.fixture(scope="module")
 def rendered(tmp_path_factory):
     output = tmp_path_factory.mktemp("poses") / "arm"
@@ -229,6 +247,13 @@ def test_the_command_says_what_is_wrong(tmp_path):
     assert run.stderr == "error: test is 0; it has to be 1 or more\n"
 
 
+def test_a_list_that_was_not_rendered_is_left_alone(tmp_path):
+    (tmp_path / "poses.csv").write_text("picture,split\n")
+    with pytest.raises(ValueError, match="has a poses.csv that was not rendered"):
+        render_samples(tmp_path, **COUNTS, size=SIZE, seed=7)
+    assert [path.name for path in tmp_path.iterdir()] == ["poses.csv"]
+
+
 def build(folder, data, **options):
     options = {"name": "arm", "smaller_side": SIZE, "workers": 1, **options}
     return TwoStreamPoses.of(folder, data_dir=data, **options)
@@ -289,7 +314,7 @@ def test_commands(tmp_path):
     ]
     info = open_dataset(data, "two_stream_poses/arm").info
     assert info.features["joints"].shape == (2, 3)
-    assert info.metadata == {"smaller_side": 16, "joints": [2, 0]}
+    assert info.metadata == {"smaller_side": 16, "joints": [2, 0], "mirrored": [0, 1]}
 
 
 def test_changed_lists_are_read_again(tmp_path):

@@ -228,6 +228,10 @@ def _run(folder, teacher, student, ways, seeds, only, data=None):
         untrained = dataclasses.replace(teacher, **{name: training})
         train(untrained, folder / "untrained_teacher", data)
     if only:
+        if not set(only) <= set(ways):
+            raise ValueError(
+                f"--ways {','.join(only)}: expected some of {','.join(ways)}"
+            )
         kept = {study.ALONE, *only}
         ways = {way: config for way, config in ways.items() if way in kept}
     # Students first: a run that ends early has what matters most.

@@ -18,6 +18,10 @@ _FEATURE_LOSSES = {
 }
 
 
+# Through which all of a trunk goes; the pool has no weights.
+_LAST = ("Mixed_5c", "AvgPool3d_6a_7x7")
+
+
 class Lesson:
     """A student with its teacher and adapters; made under a strategy.
 
@@ -46,7 +50,7 @@ class Lesson:
         networks = _read_teacher(stream, spec, config, answers)
         self.student = with_features(model, [pair.student for pair in spec.features])
         if spec.labels_reach == "classifier":
-            self.student = _detached(self.student)
+            self.student = _detached(self.student, spec)
         self._teacher, shapes = {}, {}
         for name, network in networks.items():
             pairs = [pair for pair in spec.features if _stream_of(pair, spec) == name]
@@ -76,6 +80,15 @@ class Lesson:
             features.update(zip(pairs, more, strict=True))
         answer = sum(answers) / len(answers)
         return [answer, *(features[pair] for pair in self.spec.features)]
+
+    def refuse_single_clips(self, name):
+        """Raises ValueError if a loss compares clips, which of one alone is 0."""
+        for pair in self.spec.features:
+            if pair.loss in ("similarity", "probabilistic"):
+                raise ValueError(
+                    f"{name}.distillation: {pair.loss!r} compares the clips of a pass, "
+                    "which has one; it needs larger clips_at_once or batch_size"
+                )
 
     def loss(self, taught, learnt):
         """Scalar, the mean over the batch; of `teach` and of the student's outputs."""
@@ -140,12 +153,34 @@ def _read_teacher(stream, spec, config, answers):
             f"{where}: the teacher answers {len(its_answers)} classes or joints, the "
             f"data set has {len(answers)}, or others"
         )
-    if of_teacher.data.size != config.data.size:
-        raise ValueError(
-            f"{where}: the teacher sees {of_teacher.data.size} px, the student "
-            f"{config.data.size}; both get the same crop, so data.size must be the same"
-        )
+    check_same_view(of_teacher, config)
     return {name: networks[name] for name in spec.inputs}
+
+
+def check_same_view(of_teacher, config):
+    """Raises ValueError unless teacher and student see and tell the world alike.
+
+    Args:
+      of_teacher, config: `config.Config`s.
+    """
+    for name, theirs, ours in (
+        ("data.size", of_teacher.data.size, config.data.size),
+        ("data.smaller_side", of_teacher.data.smaller_side, config.data.smaller_side),
+        *(
+            (f"pose.{field}", getattr(of_teacher.pose, field, None), value)
+            for field, value in _told(config.pose).items()
+        ),
+    ):
+        if theirs != ours:
+            raise ValueError(
+                f"{name} is {theirs} of the teacher and {ours} of the student; both "
+                "see the same crop, and what they make of it is compared"
+            )
+
+
+def _told(pose):
+    """Of a `config.Pose` what gives places their numbers."""
+    return {} if pose is None else {"unit": pose.unit, "distance": pose.distance}
 
 
 def _stream_of(pair, spec):
@@ -160,12 +195,17 @@ def _response(spec):
     return losses.MeanSquaredError()
 
 
-def _detached(model):
+def _detached(model, spec):
     """The model, whose answer passes no gradient below the classifier."""
     if HEAD not in [layer.name for layer in model.layers]:
         raise ValueError(
             f"{model.name}: has no layer {HEAD!r}, so labels_reach cannot be the "
             "classifier alone"
+        )
+    if not {pair.student for pair in spec.features} & set(_LAST):
+        raise ValueError(
+            "labels_reach is 'classifier', and no pair compares the student's "
+            f"{' or '.join(_LAST)}: nothing would train the layers before them"
         )
 
     def call(layer, inputs, **options):

@@ -7,8 +7,9 @@ runs of one seed begins with the same weights and makes as many updates.
 
 import dataclasses
 
-from i3d_tf.checkpoints import load_workdirs
+from i3d_tf.checkpoints import load_workdirs, require_trained
 from i3d_tf.datasets import open_dataset
+from i3d_tf.distillation.lesson import check_same_view
 from i3d_tf.export import export
 from i3d_tf.tasks import POSES, task_of
 from i3d_tf.training import make_strategy, train
@@ -28,6 +29,35 @@ def student_of(config):
             "student, the only stream of its config"
         )
     return names[0]
+
+
+def check_teachers(config, teachers):
+    """Raises ValueError if teachers' configs are not ones for the student's.
+
+    All are tested on one split of a data set, or labels of the student's test could
+    reach it by way of its teacher.
+    """
+    name = student_of(config)
+    inputs = config.distillations[name].inputs
+    trained = [stream.name for teacher in teachers for stream in teacher.streams]
+    if not set(inputs) <= set(trained):
+        raise ValueError(
+            f"{name}.distillation.inputs is {', '.join(inputs)}; the teacher's config "
+            f"trains {', '.join(trained)}"
+        )
+    for teacher in teachers:
+        _check_teacher(config, teacher)
+
+
+def _check_teacher(config, teacher):
+    for field in ("dataset", "test_split"):
+        theirs, ours = getattr(teacher.data, field), getattr(config.data, field)
+        if theirs != ours:
+            raise ValueError(
+                f"data.{field} is {theirs} of the teacher and {ours} of the student; "
+                "change both (--set and --set_teacher)"
+            )
+    check_same_view(teacher, config)
 
 
 def with_distillation(config, **changes):
@@ -101,13 +131,21 @@ def evaluate_study(config, teachers, workdir, data_dir, seeds, split=None):
       config: the student's.
       teachers: workdirs of the teacher's streams.
       split: None for the config's test_split.
+
+    Raises ValueError if a student is not trained to its end.
     """
-    found = {
-        way: [
-            evaluate([workdir / way / f"seed_{seed}"], data_dir, split)
-            for seed in seeds
-        ]
+    # One split for all, whatever their own configs say.
+    split = split or config.data.test_split
+    runs = {
+        way: [workdir / way / f"seed_{seed}" for seed in seeds]
         for way in (ALONE, DISTILLED)
+    }
+    for of_way in runs.values():
+        for run in of_way:
+            require_trained(run)
+    found = {
+        way: [evaluate([run], data_dir, split) for run in of_way]
+        for way, of_way in runs.items()
     }
     of_teacher = evaluate(teachers, data_dir, split)
     return results_of(config, of_teacher, found, seeds, split)
@@ -148,5 +186,7 @@ def export_student(workdir, seed, output):
 
     Raises ValueError if it is not trained, or `output` is there and is no SavedModel.
     """
-    config, names, models = load_workdirs([workdir / DISTILLED / f"seed_{seed}"])
+    run = workdir / DISTILLED / f"seed_{seed}"
+    require_trained(run)
+    config, names, models = load_workdirs([run])
     export(models, names, config.data, output)

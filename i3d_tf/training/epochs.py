@@ -46,11 +46,11 @@ def make_batches(builder, config, replicas, epoch, done):
         replicas=tuple(places),
         worker=worker_of(config, replicas),
         as_codes=True,
-        update=_update(config),
+        update=update_of(config),
     )
 
 
-def _update(config):
+def update_of(config):
     """As of `pipeline.train_batches`."""
     return config.batch_size if len(config.train_splits) > 1 else None
 
@@ -74,10 +74,7 @@ def refuse_not_finite(figures, builder, config, replicas, epoch, step, begin):
         if NOT_FINITE not in outcomes:
             continue
         update = int(np.argmax(outcomes == NOT_FINITE))
-        places = np.flatnonzero(~np.isfinite(figures.values[f"{name}_loss"][update]))
-        what = "loss" if len(places) else "gradient"
-        if not len(places):
-            places = np.arange(config.batch_size)
+        what, places = not_finite(figures, name, update)
         ids = _ids(builder, config, replicas, epoch, step + update - begin, places)
         more = f" and {len(places) - len(ids)} more" if len(places) > len(ids) else ""
         raise ValueError(
@@ -85,6 +82,15 @@ def refuse_not_finite(figures, builder, config, replicas, epoch, step, begin):
             f"{', '.join(ids)}{more}; the last checkpoint is kept; a lower learning "
             "rate or clip_norm may help, and not_finite=skip leaves such updates out"
         )
+
+
+def not_finite(figures, name, update):
+    """(what of a stream's update is not finite, of which clips)."""
+    for figure, what in (("loss", "loss"), ("distillation", "distillation's loss")):
+        values = figures.values.get(f"{name}_{figure}")
+        if values is not None and not np.isfinite(values[update]).all():
+            return what, np.flatnonzero(~np.isfinite(values[update]))
+    return "gradient", np.arange(figures.values[f"{name}_loss"].shape[1])
 
 
 def _ids(builder, config, replicas, epoch, update, places):
@@ -107,7 +113,7 @@ def _ids(builder, config, replicas, epoch, update, places):
                 epoch,
                 number,
                 worker=worker,
-                update=_update(config),
+                update=update_of(config),
             )
         )
     return ids

@@ -1,5 +1,6 @@
 """Where a run stands: its checkpoints, its config.json, its history.json."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -116,13 +117,27 @@ def keep_config(config, workdir, labels):
                 f"set has {len(labels)}, or other names; choose another workdir"
             )
         # Fields that there were not yet have their default.
-        begun_with = _as_json(config_file.from_dict(before["config"]))
-        if begun_with != kept["config"]:
+        begun_with = config_file.from_dict(before["config"])
+        # A folder may be spelled in two ways, or be moved.
+        begun_with, now = (_as_json(_without_places(c)) for c in (begun_with, config))
+        if begun_with != now:
             raise ValueError(
                 f"{workdir}: was begun with another config: "
-                f"{_differences(begun_with, kept['config'])}; choose another workdir"
+                f"{_differences(begun_with, now)}; choose another workdir"
             )
     files.write_json(path, kept)
+
+
+def _without_places(config):
+    """The config without where its teachers lie."""
+    trainings = {
+        name: dataclasses.replace(
+            getattr(config, name),
+            distillation=dataclasses.replace(distillation, teacher=()),
+        )
+        for name, distillation in config.distillations.items()
+    }
+    return dataclasses.replace(config, **trainings)
 
 
 def _as_json(config):

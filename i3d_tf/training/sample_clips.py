@@ -6,9 +6,11 @@ import numpy as np
 from flow import code, film, visualize
 from i3d_tf import figures, pipeline
 from i3d_tf.streams import FLOW, RGB
+from i3d_tf.training.epochs import update_of
 
 # Clips of a film, and px of each: three fit into a card of TensorBoard.
 CLIPS, SIDE = 3, 128
+UNLABELLED = "without label"
 GAP, CAPTION = 4, 20  # px
 GREY = 208  # of what frames the clips: still flow is white as the page
 # Every second frame halves the film and still looks fluent.
@@ -43,12 +45,18 @@ def film_of_epoch(builder, config, epoch, *, worker=(0, 1)):
         epoch=epoch,
         worker=worker,
         as_codes=True,
+        update=update_of(config),
     )
-    codes, labels = next(iter(batches.take(1)))
+    codes, labels, *weights = next(iter(batches.take(1)))
     names = builder.info.features["label"].names
+    captions = [names[index] for index in labels.numpy().argmax(-1)]
+    if weights:
+        captions = [
+            name if weight else UNLABELLED
+            for name, weight in zip(captions, weights[0].numpy(), strict=True)
+        ]
     pages = draw_clips(
-        {name: values.numpy() for name, values in codes.items()},
-        [names[index] for index in labels.numpy().argmax(-1)],
+        {name: values.numpy() for name, values in codes.items()}, captions
     )
     return film.gif_bytes(pages, FPS)
 

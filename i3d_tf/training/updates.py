@@ -44,11 +44,16 @@ def make_updates(strategy, config, states, view=None, compiled=False, lessons=No
       view: makes of each model what runs in its place and shares its variables; None
         is the task's own.
       compiled: to let XLA compile what runs on a replica, as TPUs do by themselves.
+
+    Raises ValueError if a lesson's loss compares clips, and a pass has one.
     """
     replicas = strategy.num_replicas_in_sync
     passes, clips = passes_of(config, replicas)
     task, lessons = task_of(config.data), lessons or {}
     view = view or task.for_training
+    if clips == 1:
+        for name, lesson in lessons.items():
+            lesson.refuse_single_clips(name)
     with strategy.scope():
         streams = {
             stream.name: StreamUpdate(

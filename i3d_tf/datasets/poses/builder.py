@@ -40,7 +40,7 @@ class TwoStreamPoses(ListedBuilder):
     Joints are in metres in the camera's coordinates: x to the right, y down, z away
     from the camera. The stored pictures are squares around the middle of the camera's,
     which is taken for where its axis meets them. So a picture mirrored left-right is
-    that of joints with -x in the place of x, and nothing else of them changes.
+    that of joints with -x in the place of x; of two hands each is then the other.
     """
 
     VERSION = tfds.core.Version("1.0.0")
@@ -138,7 +138,11 @@ class TwoStreamPoses(ListedBuilder):
     def _kept(self):
         """What is kept of the pictures, as the built data set tells it."""
         config = self.builder_config
-        return {"smaller_side": config.smaller_side, "joints": list(config.joints)}
+        return {
+            "smaller_side": config.smaller_side,
+            "joints": list(config.joints),
+            "mirrored": _mirrored(config),
+        }
 
     def _refuse_other_listing(self):
         super()._refuse_other_listing()
@@ -181,6 +185,17 @@ def _checked_joints(joints, count):
             f"joints are {list(joints)}; needed are different ones of 0 to {count - 1}"
         )
     return joints
+
+
+def _mirrored(config):
+    """Which of the kept joints each is in a mirror; None if one is not kept."""
+    mirrored = getattr(LAYOUTS[config.layout], "MIRRORED", None)
+    if mirrored is None:
+        return list(range(len(config.joints)))
+    wanted = [mirrored[joint] for joint in config.joints]
+    if not set(wanted) <= set(config.joints):
+        return None
+    return [config.joints.index(joint) for joint in wanted]
 
 
 def _find_gap(pictures, layout, entry):

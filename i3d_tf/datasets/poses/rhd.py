@@ -12,6 +12,8 @@ from i3d_tf.datasets.poses.pictures import kept, read_png
 
 FOLDERS = {"train": "training", "test": "evaluation"}
 JOINTS = 42  # 21 of the left hand, then 21 of the right one
+# Of joint k of a mirrored picture: a left hand looks like a right one there.
+MIRRORED = (*range(21, 42), *range(21))
 FARTHEST = 5000  # mm, of the code 65535
 
 
