@@ -3,6 +3,10 @@
     python -m experiments.export --workdir runs/demo --output models/demo
 
 Streams that were trained apart are joined: --workdir runs/rgb --workdir runs/flow.
+`i3d_tf.export.export` says which signatures there are, of clips, raw frames, encoded
+videos and features; saved_model_cli shows them:
+
+    saved_model_cli show --dir models/demo --tag_set serve --all
 """
 
 from absl import flags
@@ -19,6 +23,11 @@ _DTYPE = flags.DEFINE_enum(
     ["float32", "mixed_bfloat16"],
     "Of the computation; bfloat16 is faster where the processor has AMX, or on GPUs.",
 )
+_ENDPOINTS = flags.DEFINE_list(
+    "endpoints",
+    ["Mixed_4f", "Mixed_5c", "AvgPool3d_6a_7x7"],
+    "Layers whose features are served.",
+)
 
 
 def main():
@@ -26,7 +35,7 @@ def main():
     from i3d_tf.export import export
 
     config, labels, models = load_workdirs(_WORKDIR.value, _DTYPE.value)
-    export(models, labels, config.data, _OUTPUT.value)
+    export(models, labels, config.data, _OUTPUT.value, tuple(_ENDPOINTS.value))
     print(f"{_OUTPUT.value}: SavedModel, {'+'.join(models)}, {len(labels)} classes")
 
 

@@ -135,6 +135,7 @@ def test_of_one_seed_there_is_no_spread():
     results = {**RESULTS, "seeds": [0], "student_alone": [0.2], "distilled": [0.2]}
     found = report.summary(results)
     assert found["student_alone"]["spread"] == 0 and found["distilled"]["wins"] == 0
+    assert report.table(results)[3].startswith("| student alone | 200.0 mm | 200.0")
 
 
 def test_a_study_has_one_student():

@@ -15,8 +15,21 @@ each student.
     python -m experiments.distill --config experiments/configs/depth_to_rgb.py \
         --workdir arms/study --data_dir arms/data --stages export --output arms/model
 
-Your own pictures: --dataset poses --layout nyu, rhd or biwi, and a larger network, as
---set width=1.0 --set_teacher width=1.0 and pictures of 128 px.
+Your own pictures are in one training split: the labels of some are used, and of the
+rest only depth. Each --set is repeated as --set_teacher, but for the splits; with wider
+networks, pictures of 128 px and pose.distance near the mean distance of your joints:
+
+    python -m experiments.build_dataset --dataset poses --layout rhd --videos RHD \
+        --data_dir hands/data --name hands --smaller_side 128
+    python -m experiments.distill --config experiments/configs/depth_to_rgb.py \
+        --workdir hands/study --data_dir hands/data \
+        --set data.dataset=two_stream_poses/hands --set data.size=128 \
+        --set data.smaller_side=128 --set width=1.0 --set pose.distance=0.6 \
+        --set_teacher data.dataset=two_stream_poses/hands --set_teacher data.size=128 \
+        --set_teacher data.smaller_side=128 --set_teacher width=1.0 \
+        --set_teacher pose.distance=0.6 \
+        --set "data.train_split=train[:2000]" \
+        --set "data.unlabelled_split=train[2000:]"
 """
 
 import dataclasses

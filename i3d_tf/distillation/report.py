@@ -51,7 +51,8 @@ def table(results):
     for way, of_way in summary(results).items():
         values = ", ".join(map(shown, results[way]))
         row = [way.replace("_", " ")]
-        row += [f"{shown(of_way['mean'])} ± {shown(of_way['spread'])}", values]
+        spread = f" ± {shown(of_way['spread'])}" if len(seeds) > 1 else ""
+        row += [f"{shown(of_way['mean'])}{spread}", values]
         if "gain" in of_way:
             row += [shown(of_way["gain"], "+"), f"{of_way['wins']} of {len(seeds)}"]
         else:

@@ -1,5 +1,7 @@
 """The signatures of a SavedModel: which tensors it takes, and what it answers."""
 
+from typing import NamedTuple
+
 import tensorflow as tf
 
 from i3d_tf import clips
@@ -10,6 +12,23 @@ from i3d_tf.streams import ALL_STREAMS
 
 TOP = 5
 RGB, FLOW = "rgb", "flow"
+
+
+class Input(NamedTuple):
+    """What a signature takes under a name.
+
+    Attributes:
+      shape: None for sides that are free.
+      dtype: "uint8", "float32", "string" ...
+      least: of each free side the letter and the least, as "T >= 9".
+    """
+
+    shape: tuple[int | None, ...]
+    dtype: str
+    least: tuple[str, ...]
+
+
+CLIP = ("B >= 1", f"T >= {MIN_FRAMES}")
 
 
 def action_signatures(networks, labels, data, endpoints):
@@ -23,11 +42,11 @@ def action_signatures(networks, labels, data, endpoints):
     """
     streams = [stream for stream in ALL_STREAMS if stream.name in networks]
     labels = tf.constant(labels)
-    specs = {
-        stream.name: tf.TensorSpec(
-            [None, None, data.size, data.size, stream.channels],
+    inputs = {
+        stream.name: Input(
+            (None, None, data.size, data.size, stream.channels),
             stream.raw_dtype,
-            name=stream.name,
+            CLIP,
         )
         for stream in streams
     }
@@ -35,49 +54,46 @@ def action_signatures(networks, labels, data, endpoints):
     # Signatures call them, so that each network is traced and written once.
     run = {stream.name: _network(stream, networks, data) for stream in streams}
 
-    def answers(**inputs):
+    def answers(**clips_):
         logits = {
-            stream.name: run[stream.name](_normalised(inputs, stream))[0]
+            stream.name: run[stream.name](
+                clips.normalise_raw(clips_[stream.name], stream)
+            )[0]
             for stream in streams
-            if stream.name in inputs
+            if stream.name in clips_
         }
         return _answers(logits, labels)
 
-    def features(**inputs):
+    def features(**clips_):
         found = {}
         for stream in streams:
-            _, *values = run[stream.name](_normalised(inputs, stream))
+            clip = clips.normalise_raw(clips_[stream.name], stream)
+            _, *values = run[stream.name](clip)
             for name, value in zip(endpoints, values, strict=True):
                 found[f"{stream.name}_{name}"] = value
         return found
 
     def of_frames(frames):
-        _check(frames, "frames", 2, "a video")
         prepared = raw_video.prepare(frames, data, with_flow=FLOW in networks)
         return answers(**{name: prepared[name] for name in networks})
 
-    def of_hub(rgb_input):
-        _check(rgb_input, "rgb_input", MIN_FRAMES, "a clip")
-        return {"default": run[RGB](rgb_input)[0]}
-
-    made = {"serving_default": _concrete(answers, **specs)}
-    for name, spec in specs.items():
-        made[name] = _concrete(answers, **{name: spec})
+    made = {"serving_default": _signature(answers, inputs)}
+    for name, one in inputs.items():
+        made[name] = _signature(answers, {name: one})
     if endpoints:
-        made["features"] = _concrete(features, **specs)
+        made["features"] = _signature(features, inputs)
     if set(networks) <= {RGB, FLOW}:
-        video = made["video"] = _concrete(
-            of_frames,
-            frames=tf.TensorSpec([None, None, None, None, 3], tf.uint8, name="frames"),
-        )
-        made["encoded"] = _concrete(
+        shape = (None, None, None, None, 3)
+        frames = Input(shape, "uint8", ("B >= 1", "T >= 2", "H >= 1", "W >= 1"))
+        video = made["video"] = _signature(of_frames, {"frames": frames})
+        made["encoded"] = _signature(
             lambda encoded: video(frames=raw_video.decode_frames(encoded)),
-            encoded=tf.TensorSpec([None], tf.string, name="encoded"),
+            {"encoded": Input((None,), "string", ("N >= 1",))},
         )
     if RGB in networks:
-        shape = [None, None, data.size, data.size, 3]
-        made["default"] = _concrete(
-            of_hub, rgb_input=tf.TensorSpec(shape, tf.float32, name="rgb_input")
+        made["default"] = _signature(
+            lambda rgb_input: {"default": run[RGB](rgb_input)[0]},
+            {"rgb_input": Input(inputs[RGB].shape, "float32", CLIP)},
         )
     return made
 
@@ -95,15 +111,13 @@ def pose_signatures(networks, data):
         ]
         return {"joints": fuse(joints)}
 
-    specs = {
-        stream.name: tf.TensorSpec(
-            [None, data.size, data.size, stream.channels],
-            stream.raw_dtype,
-            name=stream.name,
+    inputs = {
+        stream.name: Input(
+            (None, data.size, data.size, stream.channels), stream.raw_dtype, CLIP[:1]
         )
         for stream in streams
     }
-    return {"serving_default": _concrete(serve, **specs)}
+    return {"serving_default": _signature(serve, inputs)}
 
 
 def _network(stream, networks, data):
@@ -131,22 +145,38 @@ def _answers(logits, labels):
     }
 
 
-def _normalised(inputs, stream):
-    clip = inputs[stream.name]
-    _check(clip, stream.name, MIN_FRAMES, "a clip")
-    return clips.normalise_raw(clip, stream)
+def _signature(function, inputs):
+    """A concrete function of {name: Input}, which refuses what is none of these."""
+    specs = {
+        name: tf.TensorSpec(one.shape, one.dtype, name=name)
+        for name, one in inputs.items()
+    }
+
+    def checked(**tensors):
+        return function(
+            **{name: _checked(tensors[name], name, inputs[name]) for name in inputs}
+        )
+
+    return tf.function(checked, autograph=False).get_concrete_function(**specs)
 
 
-def _check(clip, name, frames, what):
-    """In the graph: the batch holds something, and enough frames."""
-    batch, time = tf.unstack(tf.shape(clip)[:2])
-    tf.debugging.assert_positive(
-        batch, f"{name}: the batch is empty; expected at least one clip"
-    )
-    tf.debugging.assert_greater_equal(
-        time, frames, f"{name}: {what} needs at least {frames} frames"
-    )
+def _checked(tensor, name, wanted):
+    """The tensor; in the graph an error that names what is right, if it is wrong.
 
-
-def _concrete(function, **specs):
-    return tf.function(function, autograph=False).get_concrete_function(**specs)
+    TensorFlow does not compare what a signature gets with its shapes, and computes
+    something, or fails in the middle of the network.
+    """
+    # Without its static shape, which would make every check true as it is built.
+    hidden = tf.compat.v1.placeholder_with_default(tensor, shape=None)
+    shape, rank = tf.shape(hidden), len(wanted.shape)
+    free = iter(wanted.least)
+    texts = [next(free) if side is None else str(side) for side in wanted.shape]
+    least = [int(text.split(">= ")[-1]) for text in texts]
+    is_free = [side is None for side in wanted.shape]
+    # Of any rank as many sides as are wanted.
+    sides = tf.concat([shape, tf.fill([rank], -1)], 0)[:rank]
+    fits = (sides == least) | (is_free & (sides > least))
+    right = (tf.size(shape) == rank) & tf.reduce_all(fits)
+    told = f"{name}: expected [{', '.join(texts)}], received"
+    with tf.control_dependencies([tf.debugging.Assert(right, [told, shape], 9)]):
+        return tf.ensure_shape(tf.identity(hidden), wanted.shape)
