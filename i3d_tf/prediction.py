@@ -28,6 +28,10 @@ class Prediction(NamedTuple):
     rgb: np.ndarray
     flow: np.ndarray | None
 
+    def best(self, count):
+        """The likeliest classes: [(name, probability), ...]."""
+        return list(zip(self.classes, self.scores, strict=True))[:count]
+
 
 class Predictor:
     """An exported model, read once, which classifies the middle of video files.

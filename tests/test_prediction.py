@@ -203,6 +203,49 @@ def test_command_prints_json(model_dir, video):
     }
 
 
+def test_command_goes_on_after_a_bad_video(model_dir, write_video, tmp_path):
+    folder = tmp_path / "clips"
+    for name, seed in (("a/one.avi", 0), ("two.avi", 4)):
+        write_video(folder / name, np.roll(_moving_pattern(11), 3 * seed, axis=2))
+    (folder / "bad.avi").write_text("no video")
+    output = tmp_path / "out"
+    done = _run(
+        *(f"--model={model_dir}", f"--video={folder}", "--format=json"),
+        *("--top=1", f"--output={output}"),
+    )
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    records = [json.loads(line) for line in done.stdout.splitlines()]
+    videos = [folder / name for name in ("a/one.avi", "two.avi")]
+    assert [record["video"] for record in records] == [str(path) for path in videos]
+    predictor = Predictor(model_dir)
+    for record, video in zip(records, videos, strict=True):
+        (best,) = predictor(video).best(1)
+        (told,) = record["predictions"]
+        assert (told["class"], told["probability"]) == (best[0], round(best[1], 6))
+        left = output / video.relative_to(folder)
+        assert json.loads((left / "prediction.json").read_text()) == record
+    told = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert told[0].startswith(f"error: {folder / 'bad.avi'}: cannot be decoded (")
+    assert told[1] == "error: 1 of 3 videos could not be classified"
+
+
+def test_command_prints_a_table_for_each(model_dir, write_video, tmp_path):
+    names = ("one.avi", "two.avi")
+    paths = [write_video(tmp_path / name, _moving_pattern(11)) for name in names]
+    done = _run(f"--model={model_dir}", *(f"--video={path}" for path in paths))
+    lines = done.stdout.splitlines()
+    assert len(lines) == 2 * (1 + len(LABELS))
+    assert [lines[0], lines[len(lines) // 2]] == [str(path) for path in paths]
+
+
+def test_two_videos_of_one_name_are_refused(model_dir, write_video, tmp_path):
+    for folder in ("a", "b"):
+        write_video(tmp_path / folder / "one.avi", _moving_pattern(11))
+    videos = [f"--video={tmp_path / folder / 'one.avi'}" for folder in ("a", "b")]
+    done = _run(f"--model={model_dir}", *videos)
+    assert done.returncode == 1 and "two videos named one.avi" in done.stderr
+
+
 def test_command_ends_in_one_line_on_bad_input(model_dir, tmp_path):
     path = tmp_path / "text.avi"
     path.write_text("no video")
