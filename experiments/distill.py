@@ -30,13 +30,19 @@ _STAGE_LIST = flags.DEFINE_list(
 )
 _SEEDS = flags.DEFINE_list("seeds", ["0"], "Of the students; more of them tell more.")
 _SET = flags.DEFINE_multi_string(
-    "set", [], "field=value of the student's CONFIG, as of train; repeatable."
+    "set",
+    [],
+    "field=value of the student's CONFIG, as of train; repeatable. For training: "
+    "evaluate and export take what the runs were trained with.",
 )
 _SET_TEACHER = flags.DEFINE_multi_string(
     "set_teacher", [], "The same of TEACHER; repeatable."
 )
 _TEACHER = flags.DEFINE_multi_string(
-    "teacher", [], "Workdir of a trained teacher; of one per stream repeatable."
+    "teacher",
+    [],
+    "Workdir of a trained teacher, in place of train_teacher; given once for each of "
+    "its streams, if they were trained apart.",
 )
 _SPLIT = flags.DEFINE_string("split", None, "To evaluate; default: the test_split.")
 _OUTPUT = flags.DEFINE_string("output", None, "SavedModel that export writes.")
@@ -68,6 +74,7 @@ def main():
         study.DISTILLED: study.with_distillation(config, teacher=teachers),
     }
     strategy = training.make_strategy(_STRATEGY.value)
+    study.check_data([*configs.values(), *of_teachers], _DATA_DIR.value, strategy)
     done = workdir
     with command.ended_by_sigterm():
         if "train_teacher" in stages:
@@ -96,6 +103,11 @@ def _checked_stages():
         )
     if _TEACHER.value:
         stages = [stage for stage in stages if stage != "train_teacher"]
+        if not stages:
+            raise ValueError(
+                "--stages train_teacher with --teacher: it is trained already, so "
+                "there is nothing to do"
+            )
     if ("export" in stages) != (_OUTPUT.value is not None):
         raise ValueError(
             "--output names what the stage export writes: give both or none"

@@ -51,7 +51,7 @@ def read_config(workdir):
     """(config, label names) of a run; raises ValueError if there is none."""
     path = files.as_path(workdir) / "config.json"
     if not path.is_file():
-        raise ValueError(f"{workdir}: no config.json; is it the --workdir of train?")
+        raise ValueError(f"{workdir}: no config.json, so nothing was trained there")
     kept = json.loads(path.read_text("utf-8"))
     return config_file.from_dict(kept["config"]), kept["labels"]
 

@@ -168,7 +168,7 @@ def test_no_run(tmp_path):
     with pytest.raises(ValueError) as error:
         load_workdir(tmp_path / "none")
     assert str(error.value) == (
-        f"{tmp_path / 'none'}: no config.json; is it the --workdir of train?"
+        f"{tmp_path / 'none'}: no config.json, so nothing was trained there"
     )
 
 

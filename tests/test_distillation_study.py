@@ -168,6 +168,11 @@ def test_teachers_of_other_tests_are_refused():
             study.check_teachers(STUDENT, [config])
 
 
+def test_a_teacher_has_one_run_for_each_stream():
+    with pytest.raises(ValueError, match="depth: trained by more than one of the"):
+        study.check_teachers(STUDENT, [TEACHER, TEACHER])
+
+
 def _on(config, **data):
     return dataclasses.replace(config, data=dataclasses.replace(config.data, **data))
 
@@ -212,7 +217,8 @@ def test_a_study_from_teacher_to_export(data_folder, tmp_path, capsys):
         wanted = [run["rgb_error"] for run in runs]
         assert results[way] == pytest.approx(wanted, rel=1e-5)
         assert wanted[0] != wanted[1]
-    assert report.write_report(tmp_path, results) == report.table(results)
+    written = report.write_report(tmp_path, results)
+    assert written == ["Of the split test:", "", *report.table(results)]
     assert json.loads((tmp_path / "report.json").read_text())["seeds"] == [3, 5]
 
     # Of one split, whatever the runs' own configs say.
@@ -289,6 +295,23 @@ def test_wrong_options_are_told_at_once(tmp_path, options, told):
     assert not (tmp_path / "study").exists()
 
 
+@pytest.mark.parametrize(
+    "options, told",
+    [
+        (["--set=data.unlabelled_split=none"], "no split 'none'; there are train, unl"),
+        (["--set=data.train_split=train[:2]", "--set=data.unlabelled_split=None"], "2"),
+        (["--set_teacher=data.test_split=train"], "data.test_split is train of the"),
+        (["--stages=train_teacher", "--teacher=x"], "there is nothing to do"),
+    ],
+)
+def test_nothing_is_trained_for_a_study_that_cannot_be(
+    data_folder, tmp_path, options, told
+):
+    code, _, error = distill(tmp_path, *options, data_dir=data_folder)
+    assert code == 1 and told in error and "Traceback" not in error
+    assert not (tmp_path / "study").exists()
+
+
 @pytest.mark.slow
 def test_the_command_does_all_stages(data_folder, tmp_path):
     stages = "--stages=train_teacher,distil,evaluate,export"
@@ -304,4 +327,4 @@ def test_the_command_does_all_stages(data_folder, tmp_path):
     named = [f"--teacher={tmp_path / 'study' / 'teacher'}", "--stages=evaluate"]
     code, again, error = distill(tmp_path, *named, data_dir=data_folder)
     assert code == 0, error
-    assert again.splitlines()[:5] == told.splitlines()[-6:-1]
+    assert again.splitlines()[:7] == told.splitlines()[-8:-1]

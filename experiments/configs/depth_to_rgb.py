@@ -15,9 +15,10 @@ each student.
     python -m experiments.distill --config experiments/configs/depth_to_rgb.py \
         --workdir arms/study --data_dir arms/data --stages export --output arms/model
 
-Your own pictures are in one training split: the labels of some are used, and of the
-rest only depth. Each --set is repeated as --set_teacher, but for the splits; with wider
-networks, pictures of 128 px and pose.distance near the mean distance of your joints:
+Your own pictures are in one training split. Here the teacher learns from all its
+labels, the student from those of the first 2,000 and from the teacher on the rest. Each
+--set is repeated as --set_teacher, but for the splits; networks are as wide as
+ResNet-18, pictures have 128 px, and pose.distance is near the joints' mean distance:
 
     python -m experiments.build_dataset --dataset poses --layout rhd --videos RHD \
         --data_dir hands/data --name hands --smaller_side 128

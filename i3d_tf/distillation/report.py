@@ -62,8 +62,8 @@ def table(results):
 
 
 def write_report(workdir, results):
-    """Writes report.json and report.md; returns the table's lines."""
-    lines = table(results)
+    """Writes report.json and report.md; returns the lines of the latter."""
+    lines = [f"Of the split {results['split']}:", "", *table(results)]
     write_json(workdir / "report.json", {**results, "summary": summary(results)})
     with written_aside(workdir / "report.md") as aside:
         aside.write_text("\n".join(lines) + "\n", "utf-8")

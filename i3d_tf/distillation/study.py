@@ -11,10 +11,13 @@ from i3d_tf.checkpoints import load_workdirs, require_trained
 from i3d_tf.datasets import open_dataset
 from i3d_tf.distillation.lesson import check_same_view
 from i3d_tf.export import export
+from i3d_tf.pipeline import check_fits
 from i3d_tf.tasks import POSES, task_of
 from i3d_tf.training import make_strategy, train
+from i3d_tf.training.epochs import steps_per_epoch
 from i3d_tf.training.evaluating import make_evaluation
 from i3d_tf.training.preemption import Notice
+from i3d_tf.training.strategies import Replicas
 
 TEACHER, ALONE, DISTILLED = "teacher", "student_alone", "distilled"
 
@@ -40,6 +43,12 @@ def check_teachers(config, teachers):
     name = student_of(config)
     inputs = config.distillations[name].inputs
     trained = [stream.name for teacher in teachers for stream in teacher.streams]
+    twice = {stream for stream in trained if trained.count(stream) > 1}
+    if twice:
+        raise ValueError(
+            f"{', '.join(sorted(twice))}: trained by more than one of the teacher's "
+            "runs; expected one run for each stream"
+        )
     if not set(inputs) <= set(trained):
         raise ValueError(
             f"{name}.distillation.inputs is {', '.join(inputs)}; the teacher's config "
@@ -47,6 +56,17 @@ def check_teachers(config, teachers):
         )
     for teacher in teachers:
         _check_teacher(config, teacher)
+
+
+def check_data(configs, data_dir, strategy):
+    """Raises ValueError if a config's splits cannot be trained on or tested.
+
+    Before a teacher is trained for hours and its student cannot be.
+    """
+    for config in configs:
+        builder = open_dataset(data_dir, config.data.dataset)
+        check_fits(builder, config.data)
+        steps_per_epoch(builder, config, Replicas.of(strategy))
 
 
 def _check_teacher(config, teacher):

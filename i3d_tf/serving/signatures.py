@@ -82,14 +82,13 @@ def action_signatures(networks, labels, data, endpoints):
         made[name] = _signature(answers, {name: one})
     if endpoints:
         made["features"] = _signature(features, inputs)
-    if set(networks) <= {RGB, FLOW}:
-        shape = (None, None, None, None, 3)
-        frames = Input(shape, "uint8", ("B >= 1", "T >= 2", "H >= 1", "W >= 1"))
-        video = made["video"] = _signature(of_frames, {"frames": frames})
-        made["encoded"] = _signature(
-            lambda encoded: video(frames=raw_video.decode_frames(encoded)),
-            {"encoded": Input((None,), "string", ("N >= 1",))},
-        )
+    shape = (None, None, None, None, 3)
+    frames = Input(shape, "uint8", ("B >= 1", "T >= 2", "H >= 1", "W >= 1"))
+    video = made["video"] = _signature(of_frames, {"frames": frames})
+    made["encoded"] = _signature(
+        lambda encoded: video(frames=raw_video.decode_frames(encoded)),
+        {"encoded": Input((None,), "string", ("N >= 1",))},
+    )
     if RGB in networks:
         made["default"] = _signature(
             lambda rgb_input: {"default": run[RGB](rgb_input)[0]},
