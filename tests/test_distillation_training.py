@@ -12,7 +12,7 @@ from i3d_tf import RGB, pipeline, training
 from i3d_tf.checkpoints import load_workdir, load_workdirs, saved_checkpoints
 from i3d_tf.config import StreamTraining
 from i3d_tf.datasets import open_dataset
-from i3d_tf.distillation import recipes, study
+from i3d_tf.distillation import lesson, recipes, spec, study
 from i3d_tf.distillation.adapters import Adapter
 from i3d_tf.distillation.losses import MeanSquaredError, Response
 from i3d_tf.distillation.spec import Distillation, Pair
@@ -562,6 +562,10 @@ def test_the_film_shows_what_is_trained_on(data_folder):
         for label, weight in zip(labels.numpy(), weights.numpy(), strict=True)
     ]
     assert names == wanted and "without label" in names
+
+
+def test_every_loss_that_can_be_named_is_there():
+    assert tuple(lesson._FEATURE_LOSSES) == spec.FEATURE_LOSSES
 
 
 def test_specifications_that_make_no_sense():
