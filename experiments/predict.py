@@ -69,11 +69,10 @@ def _videos():
 
     found = {}
     for given in map(files.as_path, _VIDEO.value):
-        names = [given.name]
+        videos = {given.name: given}
         if files.is_folder(given):
-            names = [str(path) for path in find_videos(given)]
-        for name in names:
-            path = given / name if files.is_folder(given) else given
+            videos = {str(path): given / path for path in find_videos(given)}
+        for name, path in videos.items():
             if name in found:
                 raise ValueError(f"{found[name]} and {path}: two videos named {name}")
             found[name] = path
