@@ -1,4 +1,4 @@
-"""Pairs videos with their flow videos and writes them as a TFDS data set.
+r"""Pairs videos with their flow videos and writes them as a TFDS data set.
 
 CT volumes and RGB-D pictures, which need no flow, are written too.
 

@@ -1,4 +1,4 @@
-"""Distillation: a teacher, the student alone, and the student with the teacher.
+r"""Distillation: a teacher, the student alone, and the student with the teacher.
 
     python -m experiments.distill --config experiments/configs/ucf101_mars.py \
         --workdir runs/ucf101_mars --data_dir data --seeds 0,1,2,3,4
@@ -8,7 +8,8 @@ All stages are done one after the other, or those of --stages:
 
     train_teacher  leaves teacher/, a run as of experiments.train
     distil         student_alone/seed_<k>/ and distilled/seed_<k>/, for each of --seeds
-    evaluate       report.json and report.md: the teacher, both students, their spread
+    evaluate       report.json and report.md: the teacher, both students, their spread;
+                   of another --split report_<split>.json and .md
     export         --output, a SavedModel of the distilled student of the first seed,
                    which holds nothing of the teacher and needs none of its inputs
 
@@ -28,7 +29,11 @@ _DATA_DIR = flags.DEFINE_string("data_dir", None, "TFDS folder.", required=True)
 _STAGE_LIST = flags.DEFINE_list(
     "stages", list(_STAGES[:3]), f"What is to be done: some of {','.join(_STAGES)}."
 )
-_SEEDS = flags.DEFINE_list("seeds", ["0"], "Of the students; more of them tell more.")
+_SEEDS = flags.DEFINE_list(
+    "seeds",
+    None,
+    "Of the students; more of them tell more. Default: those that are trained, or 0.",
+)
 _SET = flags.DEFINE_multi_string(
     "set",
     [],
@@ -52,7 +57,7 @@ _STRATEGY = flags.DEFINE_enum(
 
 
 def main():
-    stages, seeds = _checked_stages(), _checked_seeds(_SEEDS.value)
+    stages, asked = _checked_stages(), _checked_seeds(_SEEDS.value)
 
     from flow.files import as_path
     from i3d_tf import training
@@ -63,6 +68,7 @@ def main():
     workdir = as_path(_WORKDIR.value)
     config = load_config(_CONFIG.value, _SET.value)
     study.student_of(config)
+    seeds = asked or study.seeds_of(workdir) or [0]
     teachers = tuple(_TEACHER.value) or (str(workdir / study.TEACHER),)
     if _TEACHER.value:
         of_teachers = [read_config(teacher)[0] for teacher in teachers]
@@ -87,8 +93,8 @@ def main():
         results = study.evaluate_study(
             config, teachers, workdir, _DATA_DIR.value, seeds, _SPLIT.value
         )
-        print("\n".join(report.write_report(workdir, results)))
-        done = workdir / "report.md"
+        done, lines = report.write_report(workdir, results, config.data.test_split)
+        print("\n".join(lines))
     if "export" in stages:
         study.export_student(workdir, seeds[0], _OUTPUT.value)
         done = _OUTPUT.value
@@ -116,6 +122,8 @@ def _checked_stages():
 
 
 def _checked_seeds(texts):
+    if texts is None:
+        return []
     seeds = [int(text) for text in texts if text.isdecimal()]
     if not seeds or len(seeds) < len(texts) or len(set(seeds)) < len(seeds):
         raise ValueError(f"--seeds {','.join(texts)}: expected numbers, each once")

@@ -1,4 +1,4 @@
-"""Accuracy of trained streams and of their fusion.
+r"""Accuracy of trained streams and of their fusion.
 
     python -m experiments.evaluate --workdir runs/demo --data_dir data
     python -m experiments.evaluate --workdir runs/rgb --workdir runs/flow \

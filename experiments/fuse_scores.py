@@ -1,4 +1,4 @@
-"""Accuracy of streams whose scores are saved, and of their fusion.
+r"""Accuracy of streams whose scores are saved, and of their fusion.
 
     python -m experiments.fuse_scores --scores runs/rgb/evaluation/scores.npz \
         --scores runs/flow/evaluation/scores.npz --output runs/both

@@ -1,4 +1,4 @@
-"""Turns flow that other programs left as pictures into flow videos.
+r"""Turns flow that other programs left as pictures into flow videos.
 
     python -m experiments.import_flow --images tvl1_flow --bound 20 \
         --videos UCF-101 --smaller_side 256 --output ucf101/flow

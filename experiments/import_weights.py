@@ -1,4 +1,4 @@
-"""Writes published weights as a Keras model that opens without this project.
+r"""Writes published weights as a Keras model that opens without this project.
 
     python -m experiments.import_weights --source rgb_imagenet/model.ckpt \
         --output models/rgb_imagenet.keras

@@ -1,4 +1,4 @@
-"""What a built data set holds, in one page of pictures.
+r"""What a built data set holds, in one page of pictures.
 
     python -m experiments.inspect_dataset --data_dir mine/data \
         --dataset two_stream_folder/mine --output mine/inspection

@@ -1,4 +1,4 @@
-"""Trains and evaluates a recipe on all splits of UCF101 or HMDB51.
+r"""Trains and evaluates a recipe on all splits of UCF101 or HMDB51.
 
     python -m experiments.three_splits --config experiments/configs/ucf101.py \
         --workdir runs/ucf101 --data_dir data --protocol full \

@@ -1,4 +1,4 @@
-"""Trains the streams that a config names.
+r"""Trains the streams that a config names.
 
     python -m experiments.train --config experiments/configs/demo.py \
         --workdir runs/demo --data_dir data --set rgb.steps=100 --set flow=None

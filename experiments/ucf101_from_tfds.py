@@ -1,4 +1,4 @@
-"""Writes TFDS's own `ucf101` as videos and lists, for `extract_flow` to begin with.
+r"""Writes TFDS's own `ucf101` as videos and lists, for `extract_flow` to begin with.
 
     python -m experiments.ucf101_from_tfds --output ucf101
     python -m experiments.extract_flow --videos ucf101/videos --output ucf101/flow

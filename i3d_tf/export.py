@@ -16,6 +16,10 @@ from i3d_tf.tasks import task_of
 # Files among the SavedModel's assets.
 LABELS = "labels.txt"
 PREPROCESSING = "preprocessing.json"
+_OF_PICTURES = {
+    "cut": "the square in the middle, resized",
+    "joints": "m in the camera's coordinates: x to the right, y down, z away from it",
+}
 # Served by `features`: a grid of 14x14 and one of 7x7, and what classifiers get.
 ENDPOINTS = ("Mixed_4f", "Mixed_5c", "AvgPool3d_6a_7x7")
 
@@ -92,16 +96,17 @@ def read_assets(model_dir):
 def _module(models, labels, data, assets, endpoints):
     """(what is saved, {signature name: function})."""
     (assets / LABELS).write_text("".join(f"{label}\n" for label in labels), "utf-8")
+    is_picture = data.num_frames == 1
     preprocessing = {
         "streams": list(models),
-        "fps": FPS,
+        **(_OF_PICTURES if is_picture else {"fps": FPS}),
         "smaller_side": data.smaller_side,
         "size": data.size,
         "num_frames": data.num_frames,
     }
     (assets / PREPROCESSING).write_text(json.dumps(preprocessing, indent=2) + "\n")
     ready = task_of(data).for_inference
-    if data.num_frames == 1:
+    if is_picture:
         networks = {name: ready(model) for name, model in models.items()}
         signatures = pose_signatures(networks, data)
     else:

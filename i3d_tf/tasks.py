@@ -20,7 +20,7 @@ class Task:
     Attributes:
       build: (stream, config, number of answers) -> network, without the options that
         training alone has.
-      names: features of a data set -> names of the answers.
+      names: builder.info of a data set -> names of the answers.
       target: (example, builder.info) -> what is right, from a record and its View.
       losses: (outputs, targets, label smoothing, config) -> `[B]`.
       figures: {name: (outputs, targets) -> `[B]`}, all at least 0.
@@ -75,7 +75,7 @@ def _within_top(k):
 
 ACTIONS = Task(
     build=_build_action,
-    names=lambda features: features["label"].names,
+    names=lambda info: info.features["label"].names,
     target=_one_hot,
     losses=_cross_entropies,
     figures={"top1": _within_top(1), "top5": _within_top(5)},
@@ -136,9 +136,7 @@ def _itself(model, *, synchronised=False, recompute=False):
 
 POSES = Task(
     build=_build_pose,
-    names=lambda features: [
-        f"joint {number}" for number in range(features["joints"].shape[0])
-    ],
+    names=lambda info: list(info.metadata["names"]),
     target=_joints,
     losses=_squared_errors,
     figures={"error": _distances},

@@ -20,6 +20,7 @@ from i3d_tf.datasets.poses.builder import TwoStreamPoses
 from i3d_tf.distillation import report, study
 from i3d_tf.distillation.recipes import MARS, depth_to_rgb
 from i3d_tf.evaluation.runs import evaluate_runs
+from i3d_tf.export import read_assets
 from i3d_tf.prediction import Predictor
 from i3d_tf.streams import DEPTH, RGB
 
@@ -217,14 +218,20 @@ def test_a_study_from_teacher_to_export(data_folder, tmp_path, capsys):
         wanted = [run["rgb_error"] for run in runs]
         assert results[way] == pytest.approx(wanted, rel=1e-5)
         assert wanted[0] != wanted[1]
-    written = report.write_report(tmp_path, results)
+    path, written = report.write_report(tmp_path, results, "test")
     assert written == ["Of the split test:", "", *report.table(results)]
+    assert path == tmp_path / "report.md"
+    assert path.read_text().splitlines() == written
+    assert study.seeds_of(tmp_path) == [3, 5]
     assert json.loads((tmp_path / "report.json").read_text())["seeds"] == [3, 5]
 
     # Of one split, whatever the runs' own configs say.
     other = _on(STUDENT, test_split="train[:4]")
     of_train = study.evaluate_study(other, teachers, tmp_path, data_folder, [3, 5])
     assert of_train["split"] == "train[:4]"
+    beside, _ = report.write_report(tmp_path, of_train, "test")
+    assert beside == tmp_path / "report_train%5B%3A4%5D.md"
+    assert path.read_text().splitlines() == written
     assert of_train["distilled"][0] == pytest.approx(
         study.evaluate([tmp_path / "distilled" / "seed_3"], data_folder, "train[:4]")[
             "rgb_error"
@@ -247,6 +254,9 @@ def test_a_study_from_teacher_to_export(data_folder, tmp_path, capsys):
         Predictor(tmp_path / "model")(tmp_path / "none.mp4")
     serve = tf.saved_model.load(str(tmp_path / "model")).signatures["serving_default"]
     assert list(serve.structured_input_signature[1]) == ["rgb"]
+    labels, told = read_assets(tmp_path / "model")
+    assert labels == ["elbow", "wrist", "tip"]
+    assert "fps" not in told and told["joints"].startswith("m in the camera's")
     builder = open_dataset(data_folder, DATA.dataset)
     errors = []
     for example in builder.as_dataset("test"):

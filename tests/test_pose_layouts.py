@@ -105,7 +105,7 @@ def test_nyu(tmp_path):
 
 def test_nyu_has_one_camera_unless_others_are_asked_for(tmp_path):
     listing, joints = nyu.list_pictures(write_nyu(tmp_path))
-    assert joints == 36
+    assert len(joints) == 36
     assert [(entry.video, entry.split, entry.label) for entry in listing.videos] == [
         ("train/rgb_1_0000001.png", "train", None),
         ("train/rgb_1_0000002.png", "train", None),
@@ -196,6 +196,11 @@ def test_hands_change_places_in_a_mirror(tmp_path, joints, order):
     found = read_records(folder, tmp_path, layout="rhd", joints=joints)["train"]
     builder = open_dataset(tmp_path / "data", "two_stream_poses/x")
     assert builder.info.metadata["mirrored"] == order
+    names = builder.info.metadata["names"]
+    swap = {"left": "right", "right": "left"}
+    for name, other in zip(names, [names[place] for place in order], strict=True):
+        hand, number = name.split()
+        assert other == f"{swap[hand]} {number}"
     record = next(iter(found.values()))
     kept = list(range(42) if joints is None else joints)
     np.testing.assert_array_equal(np.array(kept)[order] % 21, np.array(kept) % 21)

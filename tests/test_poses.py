@@ -314,7 +314,12 @@ def test_commands(tmp_path):
     ]
     info = open_dataset(data, "two_stream_poses/arm").info
     assert info.features["joints"].shape == (2, 3)
-    assert info.metadata == {"smaller_side": 16, "joints": [2, 0], "mirrored": [0, 1]}
+    assert info.metadata == {
+        "smaller_side": 16,
+        "joints": [2, 0],
+        "names": ["tip", "elbow"],
+        "mirrored": [0, 1],
+    }
 
 
 def test_changed_lists_are_read_again(tmp_path):

@@ -1,4 +1,4 @@
-"""When a teacher helps: paired seeds, with teachers that know nothing as controls.
+r"""When a teacher helps: paired seeds, with teachers that know nothing as controls.
 
     python -m experiments.benchmarks.distillation --folder distillation
     python -m experiments.benchmarks.distillation --folder distillation \

@@ -1,4 +1,4 @@
-"""Speed and accuracy of TV-L1's graph engine, on the processor or an accelerator.
+r"""Speed and accuracy of TV-L1's graph engine, on the processor or an accelerator.
 
     python -m experiments.benchmarks.flow_graph --clips videos --middlebury middlebury
     KERAS_BACKEND=jax python -m experiments.benchmarks.flow_graph --clips videos \\

@@ -1,4 +1,4 @@
-"""Milliseconds of a raw video, with flow and without.
+r"""Milliseconds of a raw video, with flow and without.
 
     python -m experiments.benchmarks.raw_video --videos videos
     python -m experiments.benchmarks.raw_video --videos videos \

@@ -1,6 +1,7 @@
 """What a study of distillation found: teacher, student alone, distilled student."""
 
 import statistics
+from urllib.parse import quote
 
 from flow.files import write_json, written_aside
 from i3d_tf.distillation.study import ALONE, TEACHER
@@ -61,13 +62,19 @@ def table(results):
     return lines
 
 
-def write_report(workdir, results):
-    """Writes report.json and report.md; returns the lines of the latter."""
-    lines = [f"Of the split {results['split']}:", "", *table(results)]
-    write_json(workdir / "report.json", {**results, "summary": summary(results)})
-    with written_aside(workdir / "report.md") as aside:
+def write_report(workdir, results, test_split):
+    """Writes report.json and report.md, of another split than `test_split` beside them.
+
+    Returns (path of the latter, its lines).
+    """
+    split = results["split"]
+    lines = [f"Of the split {split}:", "", *table(results)]
+    name = "report" if split == test_split else f"report_{quote(split, safe='')}"
+    write_json(workdir / f"{name}.json", {**results, "summary": summary(results)})
+    path = workdir / f"{name}.md"
+    with written_aside(path) as aside:
         aside.write_text("\n".join(lines) + "\n", "utf-8")
-    return lines
+    return path, lines
 
 
 def _shown(figure):

@@ -98,6 +98,15 @@ def taught(config, distillation):
     return dataclasses.replace(config, **{name: training})
 
 
+def seeds_of(workdir):
+    """The seeds of which a study has distilled students, sorted."""
+    runs = workdir / DISTILLED
+    if not runs.is_dir():
+        return []
+    names = [run.name.removeprefix("seed_") for run in runs.iterdir()]
+    return sorted(int(name) for name in names if name.isdecimal())
+
+
 def train_ways(configs, workdir, data_dir, seeds, strategy=None):
     """Trains each way from each seed, pair by pair; what is trained is used again.
 
@@ -129,7 +138,7 @@ def evaluate(workdirs, data_dir, split=None):
     config, names, models = load_workdirs(workdirs)
     workdir = workdirs[0]
     builder = open_dataset(data_dir, config.data.dataset)
-    there = task_of(config.data).names(builder.info.features)
+    there = task_of(config.data).names(builder.info)
     if there != names:
         raise ValueError(
             f"{workdir}: answers {len(names)} classes or joints, "

@@ -66,7 +66,7 @@ def train(config, workdir, data_dir, strategy=None):
     builder = open_dataset(data_dir, config.data.dataset)
     pipeline.check_fits(builder, config.data)
     epoch_steps = steps_per_epoch(builder, config, replicas)
-    labels = task_of(config.data).names(builder.info.features)
+    labels = task_of(config.data).names(builder.info)
 
     begun = bool(saved_checkpoints(workdir / "checkpoints"))
     with strategy.scope():

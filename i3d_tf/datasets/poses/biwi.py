@@ -17,7 +17,7 @@ POSE = "_pose.txt"
 
 
 def list_pictures(folder, test_sequences):
-    """(Listing, number of joints) of all frames that have a pose.
+    """(Listing, names of joints) of all frames that have a pose.
 
     Args:
       folder: with `<sequence>/frame_00003_pose.txt`.
@@ -42,7 +42,7 @@ def list_pictures(folder, test_sequences):
         picture = f"{sequence}/{path.name.removesuffix(POSE)}_rgb.png"
         split = "test" if sequence in tested else "train"
         located.append((path, Listed(picture, None, split)))
-    return make_listing((), located, folder, need_labels=False), 1
+    return make_listing((), located, folder, need_labels=False), ["head"]
 
 
 def files(picture):

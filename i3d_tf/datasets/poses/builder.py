@@ -26,12 +26,14 @@ class PosesConfig(ListedConfig):
       layout: name in LAYOUTS.
       smaller_side: side of the stored squares, px.
       joints: indices of those that are kept.
+      names: of these.
     """
 
     pictures: pathlib.Path | None = None
     layout: str = "folder"
     smaller_side: int = 128
     joints: tuple[int, ...] = ()
+    names: tuple[str, ...] = ()
 
 
 class TwoStreamPoses(ListedBuilder):
@@ -94,14 +96,16 @@ class TwoStreamPoses(ListedBuilder):
         if layout == "biwi" and test_sequences is None:
             raise ValueError("layout biwi needs test_sequences, as 01 and 12")
         pictures = pathlib.Path(pictures)
-        listing, count = LAYOUTS[layout].list_pictures(pictures, **of_layout)
+        listing, names = LAYOUTS[layout].list_pictures(pictures, **of_layout)
+        joints = _checked_joints(joints, len(names))
         config = PosesConfig(
             name=name,
             listing=listing,
             pictures=pictures,
             layout=layout,
             smaller_side=smaller_side,
-            joints=_checked_joints(joints, count),
+            joints=joints,
+            names=tuple(names[joint] for joint in joints),
             **options,
         )
         return cls(config=config, data_dir=data_dir)
@@ -141,6 +145,7 @@ class TwoStreamPoses(ListedBuilder):
         return {
             "smaller_side": config.smaller_side,
             "joints": list(config.joints),
+            "names": list(config.names),
             "mirrored": _mirrored(config),
         }
 

@@ -12,7 +12,7 @@ LIST = "poses.csv"
 
 
 def list_pictures(folder):
-    """(Listing, number of joints) of what `poses.csv` says.
+    """(Listing, names of joints) of what `poses.csv` says.
 
     A row is a picture: `picture,split` and, for each joint, `<joint>_x`, `<joint>_y`
     and `<joint>_z` in metres. `picture` is a path below both rgb/ and depth/.
@@ -22,11 +22,12 @@ def list_pictures(folder):
         used, or what `make_listing` refuses.
     """
     path = folder / LIST
-    located, count = [], 0
+    located, names = [], []
     for where, row in read_csv(path, ("picture", "split")):
-        count = len(_joints(path, where, row))
+        _joints(path, where, row)
+        names = _names(row)
         located.append((where, Listed(f"rgb/{row['picture']}", None, row["split"])))
-    return make_listing((), located, path, need_labels=False), count
+    return make_listing((), located, path, need_labels=False), names
 
 
 def files(picture):
@@ -51,11 +52,18 @@ def _read_joints(path):
     }
 
 
+def _columns(row):
+    return [name for name in row if name not in ("picture", "split")]
+
+
+def _names(row):
+    return [name.removesuffix("_x") for name in _columns(row)[::3]]
+
+
 def _joints(path, where, row):
     """`[J, 3]` of a row, in the order of the columns."""
-    columns = [name for name in row if name not in ("picture", "split")]
-    names = [name.removesuffix("_x") for name in columns[::3]]
-    wanted = [f"{name}_{axis}" for name in names for axis in "xyz"]
+    columns = _columns(row)
+    wanted = [f"{name}_{axis}" for name in _names(row) for axis in "xyz"]
     if not columns or columns != wanted:
         raise ValueError(
             f"{path}: has the columns {','.join(columns) or 'of no joint'}; needed are "

@@ -31,7 +31,7 @@ def require_scipy():
 
 
 def list_pictures(folder, views=(1,)):
-    """(Listing, number of joints) of all that `joint_data.mat` has poses of.
+    """(Listing, names of joints) of all that `joint_data.mat` has poses of.
 
     Args:
       folder: with `train` and `test`.
@@ -52,7 +52,8 @@ def list_pictures(folder, views=(1,)):
             for frame in range(1, frames + 1):
                 picture = f"{split}/rgb_{view}_{frame:07d}.png"
                 located.append((path, Listed(picture, None, split)))
-    return make_listing((), located, folder, need_labels=False), JOINTS
+    names = [f"joint {number}" for number in range(JOINTS)]
+    return make_listing((), located, folder, need_labels=False), names
 
 
 def files(picture):

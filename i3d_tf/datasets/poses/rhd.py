@@ -18,7 +18,7 @@ FARTHEST = 5000  # mm, of the code 65535
 
 
 def list_pictures(folder):
-    """(Listing, number of joints) of all that the annotations have poses of.
+    """(Listing, names of joints) of all that the annotations have poses of.
 
     Raises ValueError if annotations cannot be read, are refused, or are not RHD's.
     """
@@ -28,7 +28,8 @@ def list_pictures(folder):
         for number in _joints(path):
             picture = f"{name}/color/{number:05d}.png"
             located.append((path, Listed(picture, None, split)))
-    return make_listing((), located, folder, need_labels=False), JOINTS
+    names = [f"{hand} {k}" for hand in ("left", "right") for k in range(JOINTS // 2)]
+    return make_listing((), located, folder, need_labels=False), names
 
 
 def files(picture):
