@@ -55,7 +55,8 @@ def is_alive(process):
 
 
 def test_map_videos_gives_every_result_once():
-    assert list(map_videos(abs, range(-9, 0), 1)) == [9, 8, 7, 6, 5, 4, 3, 2, 1]
+    # As they are done: even one process may be overtaken on the way back.
+    assert sorted(map_videos(abs, range(-9, 0), 1)) == list(range(1, 10))
     with pytest.raises(ValueError, match="workers is 0"):
         list(map_videos(abs, [], 0))
 
@@ -119,7 +120,10 @@ def test_a_call_that_kills_its_process_twice_is_given_up():
             next(results)
         # Nothing else is lost: not the room in the queue, not the processes.
         assert list(workers.map(abs, range(20))) == list(range(20))
-        assert not set(others) >= set(workers.map(process_id, range(20)))
+        # A process in the place of the dead one, as soon as it has started.
+        deadline = time.monotonic() + 60
+        while set(workers.map(process_id, range(20))) <= set(others):
+            assert time.monotonic() < deadline
 
 
 def test_only_the_call_that_kills_its_process_is_lost():
