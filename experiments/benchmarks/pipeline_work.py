@@ -1,7 +1,6 @@
 """What the pipeline benchmark measures; each work runs in a process of its own."""
 
 import concurrent.futures
-import os
 import pathlib
 import time
 from importlib import metadata
@@ -90,7 +89,7 @@ def memory(records, sources, length, shards, minutes, pause):
             count += BATCH_SIZE
             minutes_so_far = (time.monotonic() - began) / 60
             if minutes_so_far * 60 >= HELD_EVERY * len(held):
-                held.append((minutes_so_far, epoch, count, _held_gb()))
+                held.append((minutes_so_far, epoch, count, machine.held_gb()))
         epoch += 1
     return {"length": length, "shards": shards, "held": held}
 
@@ -222,8 +221,3 @@ def _bytes_read():
         return 0
     fields = dict(line.split(": ") for line in path.read_text().splitlines())
     return int(fields["rchar"])
-
-
-def _held_gb():
-    pages = int(pathlib.Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e9
