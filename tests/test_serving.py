@@ -134,7 +134,11 @@ def test_default_is_tf_hubs(models, signatures):
 @pytest.mark.parametrize(
     ("frames", "size"),
     # Longer than a clip, as long as one, shorter; landscape, upright, enlarged.
-    [(17, (60, 91)), (10, (96, 61)), (5, (33, 45))],
+    [
+        (17, (60, 91)),
+        pytest.param(10, (96, 61), marks=pytest.mark.slow),
+        pytest.param(5, (33, 45), marks=pytest.mark.slow),
+    ],
 )
 def test_video_is_as_the_offline_way(
     exported, signatures, write_video, tmp_path, frames, size
