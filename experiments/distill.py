@@ -80,7 +80,8 @@ def main():
         study.DISTILLED: study.with_distillation(config, teacher=teachers),
     }
     strategy = training.make_strategy(_STRATEGY.value)
-    study.check_data([*configs.values(), *of_teachers], _DATA_DIR.value, strategy)
+    if {"train_teacher", "distil"} & set(stages):
+        study.check_data([*configs.values(), *of_teachers], _DATA_DIR.value, strategy)
     done = workdir
     with command.ended_by_sigterm():
         if "train_teacher" in stages:

@@ -25,17 +25,18 @@ _DTYPE = flags.DEFINE_enum(
 )
 _ENDPOINTS = flags.DEFINE_list(
     "endpoints",
-    ["Mixed_4f", "Mixed_5c", "AvgPool3d_6a_7x7"],
-    "Layers whose features are served.",
+    None,
+    "Layers whose features are served; default: Mixed_4f,Mixed_5c,AvgPool3d_6a_7x7.",
 )
 
 
 def main():
     from i3d_tf.checkpoints import load_workdirs
-    from i3d_tf.export import export
+    from i3d_tf.export import ENDPOINTS, export
 
     config, labels, models = load_workdirs(_WORKDIR.value, _DTYPE.value)
-    export(models, labels, config.data, _OUTPUT.value, tuple(_ENDPOINTS.value))
+    endpoints = ENDPOINTS if _ENDPOINTS.value is None else tuple(_ENDPOINTS.value)
+    export(models, labels, config.data, _OUTPUT.value, endpoints)
     print(f"{_OUTPUT.value}: SavedModel, {'+'.join(models)}, {len(labels)} classes")
 
 

@@ -47,14 +47,15 @@ def main():
             print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
             failed += 1
             continue
+        best = prediction.best(_TOP.value)
         record = {
             "video": str(video),
             "predictions": [
                 {"class": label, "probability": round(score, 6)}
-                for label, score in prediction.best(_TOP.value)
+                for label, score in best
             ],
         }
-        _print(record, prediction.best(_TOP.value), several=len(videos) > 1)
+        _print(record, best, several=len(videos) > 1)
         if _OUTPUT.value:
             output = pathlib.Path(_OUTPUT.value)
             _write(output / name if len(videos) > 1 else output, record, prediction)

@@ -322,6 +322,12 @@ def test_nothing_is_trained_for_a_study_that_cannot_be(
     assert not (tmp_path / "study").exists()
 
 
+def test_an_export_needs_no_data(tmp_path):
+    options = ["--stages=export", f"--output={tmp_path / 'model'}"]
+    code, _, error = distill(tmp_path, *options, data_dir="none")
+    assert code == 1 and "seed_0: no config.json, so nothing was trained" in error
+
+
 @pytest.mark.slow
 def test_the_command_does_all_stages(data_folder, tmp_path):
     stages = "--stages=train_teacher,distil,evaluate,export"

@@ -65,14 +65,12 @@ def main():
 
 
 def _random_model(path):
+    from experiments.benchmarks.random_model import export_random
     from i3d_tf.config import Data
-    from i3d_tf.export import export
-    from i3d_tf.inception import build_two_stream
 
     side = _SIZE.value
     data = Data("none", num_frames=_FRAMES.value, size=side, smaller_side=side)
-    models = build_two_stream(size=side, width=_WIDTH.value)
-    export(models, [str(number) for number in range(400)], data, path, endpoints=())
+    export_random(path, data, width=_WIDTH.value)
     return path
 
 

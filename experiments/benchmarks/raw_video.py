@@ -31,19 +31,16 @@ _ENGINE = flags.DEFINE_enum("engine", TVL1.engine, ENGINES, "TV-L1 implementatio
 _OUTPUT = flags.DEFINE_string(
     "output", "experiments/benchmarks/results", "Folder of the JSON file."
 )
-# The classes decide next to nothing of the time.
-_CLASSES = 400
-_STREAMS = {"rgb and flow": ("rgb", "flow"), "rgb": ("rgb",)}
 
 
 def main():
     from experiments.benchmarks import machine, turns
+    from experiments.benchmarks.random_model import export_random
     from flow.files import write_json
     from flow.video_files import find_videos
     from i3d_tf.config import Data
-    from i3d_tf.export import export
-    from i3d_tf.inception import build_two_stream
     from i3d_tf.prediction import Predictor
+    from i3d_tf.streams import FLOW, RGB
 
     folder = pathlib.Path(_VIDEOS.value)
     videos = [folder / path for path in find_videos(folder)]
@@ -53,14 +50,11 @@ def main():
         size=_SIZE.value,
         smaller_side=_SIDE.value,
     )
-    networks = build_two_stream(_CLASSES, size=_SIZE.value)
-    labels = [str(number) for number in range(_CLASSES)]
     with tempfile.TemporaryDirectory() as aside:
         predictors = {}
-        for name, streams in _STREAMS.items():
-            models = {stream: networks[stream] for stream in streams}
+        for name, streams in (("rgb and flow", (RGB, FLOW)), ("rgb", (RGB,))):
             model_dir = pathlib.Path(aside) / name
-            export(models, labels, data, model_dir)
+            export_random(model_dir, data, streams)
             predictors[name] = Predictor(model_dir, engine=_ENGINE.value)
             # TensorFlow's graph and numba's code are made at the first call.
             predictors[name](videos[0])

@@ -8,10 +8,9 @@ from i3d_tf import clips
 from i3d_tf.evaluation import fuse
 from i3d_tf.inception import MIN_FRAMES
 from i3d_tf.serving import raw_video
-from i3d_tf.streams import ALL_STREAMS
+from i3d_tf.streams import ALL_STREAMS, FLOW, RGB
 
 TOP = 5
-RGB, FLOW = "rgb", "flow"
 
 
 class Input(NamedTuple):
@@ -74,7 +73,7 @@ def action_signatures(networks, labels, data, endpoints):
         return found
 
     def of_frames(frames):
-        prepared = raw_video.prepare(frames, data, with_flow=FLOW in networks)
+        prepared = raw_video.prepare(frames, data, with_flow=FLOW.name in networks)
         return answers(**{name: prepared[name] for name in networks})
 
     made = {"serving_default": _signature(answers, inputs)}
@@ -89,10 +88,10 @@ def action_signatures(networks, labels, data, endpoints):
         lambda encoded: video(frames=raw_video.decode_frames(encoded)),
         {"encoded": Input((None,), "string", ("N >= 1",))},
     )
-    if RGB in networks:
+    if RGB.name in networks:
         made["default"] = _signature(
-            lambda rgb_input: {"default": run[RGB](rgb_input)[0]},
-            {"rgb_input": Input(inputs[RGB].shape, "float32", CLIP)},
+            lambda rgb_input: {"default": run[RGB.name](rgb_input)[0]},
+            {"rgb_input": Input(inputs[RGB.name].shape, "float32", CLIP)},
         )
     return made
 
