@@ -112,15 +112,15 @@ def prepare(videos, output, settings, resume):
     return found
 
 
-def find_sources(videos, output):
-    """`find_videos(videos)`, whose flow shall be below `output`, both paths.
+def find_sources(videos, output, target=flow_path):
+    """`find_videos(videos)`, of which target(video) shall be below `output`.
 
     Raises ValueError as `extract_folder`.
     """
     found = find_videos(videos)
     if _absolute(output).is_relative_to(_absolute(videos)):
         raise ValueError(f"output {output} lies inside the videos {videos}")
-    _refuse_twins(found)
+    _refuse_twins(found, target)
     return found
 
 
@@ -164,14 +164,14 @@ def _map_counted(processes, progress, video, function, chunks):
             yield codes
 
 
-def _refuse_twins(videos):
+def _refuse_twins(videos, target):
     seen = {}
     for video in videos:
-        other = seen.setdefault(flow_path(video), video)
+        other = seen.setdefault(target(video), video)
         if other != video:
             raise ValueError(
-                f"{other} and {video} would have one flow video, {flow_path(video)}; "
-                "rename one of them"
+                f"{other} and {video} would both become {target(video)}; rename one of "
+                "them"
             )
 
 

@@ -10,8 +10,11 @@ import tensorflow as tf
 
 from flow.video import FPS
 from i3d_tf.fast.views import with_features
+from i3d_tf.fine_tuning import ENDPOINTS as TRUNK
+from i3d_tf.fine_tuning import HEAD
 from i3d_tf.serving.signatures import action_signatures, pose_signatures
 from i3d_tf.tasks import task_of
+from i3d_tf.trunk import AVERAGE_POOL
 
 # Files among the SavedModel's assets.
 LABELS = "labels.txt"
@@ -20,8 +23,9 @@ _OF_PICTURES = {
     "cut": "the square in the middle, resized",
     "joints": "m in the camera's coordinates: x to the right, y down, z away from it",
 }
-# Served by `features`: a grid of 14x14 and one of 7x7, and what classifiers get.
-ENDPOINTS = ("Mixed_4f", "Mixed_5c", "AvgPool3d_6a_7x7")
+# Served by `features`: a grid of 14x14 and one of 7x7, what classifiers get, and their
+# logits step by step.
+ENDPOINTS = ("Mixed_4f", "Mixed_5c", AVERAGE_POOL, HEAD)
 
 
 def export(models, labels, data, output, endpoints=ENDPOINTS):
@@ -35,12 +39,16 @@ def export(models, labels, data, output, endpoints=ENDPOINTS):
     - `video`: `frames` uint8 `[B, T, H, W, 3]` of any size at 25 fps, T >= 2, whose
       middle is resized, cropped and, if there is a flow stream, given its flow;
     - `encoded`: `encoded` `[N]`, JPEGs of a video's frames or one GIF;
-    - `features`: clips -> `<stream>_<endpoint>`;
+    - `activation`: as `serving_default`, and it answers `activation` `[B, t, h, w,
+      num_classes]` too, the class activation map (Zhou et al. 2016): the logits that
+      each place of Mixed_5c speaks for, fused. Their mean over the grid and over every
+      two neighbouring steps is `logits`;
+    - `features`: clips -> `<stream>_<endpoint>`; `<stream>_features`: of one stream;
     - `default`: `rgb_input` float32 in [-1, 1] -> `default`, RGB's logits, as TF-Hub's.
 
-    The first five but `features` answer `logits` and `probabilities` `[B,
-    num_classes]`, `<stream>_logits` of each stream, and `classes` (strings) and
-    `scores` (probabilities) `[B, 5]`, the best first.
+    The first six answer `logits` and `probabilities` `[B, num_classes]`,
+    `<stream>_logits` of each stream, and `classes` (strings) and `scores`
+    (probabilities) `[B, 5]`, the best first.
 
     Of networks of pictures (`data.num_frames` 1) there is `serving_default` alone, of
     `rgb` uint8 `[B, size, size, 3]` or `depth` uint16 `[B, size, size, 1]` in mm, and
@@ -111,7 +119,7 @@ def _module(models, labels, data, assets, endpoints):
         signatures = pose_signatures(networks, data)
     else:
         networks = {
-            name: ready(with_features(model, endpoints))
+            name: ready(with_features(model, (TRUNK[-1], *endpoints)))
             for name, model in models.items()
         }
         signatures = action_signatures(networks, labels, data, endpoints)

@@ -1,44 +1,61 @@
 """Raw videos through an exported model, all preprocessing included."""
 
-import itertools
 from typing import NamedTuple
 
 import numpy as np
-import tensorflow as tf
 
-from flow import code
-from flow.tvl1 import TVL1, video_flow
-from flow.video import VideoError, decode, read_video, resample
-from i3d_tf.export import read_assets
+from flow.tvl1 import TVL1
+from flow.video import resize
+from i3d_tf import raw_videos
+from i3d_tf.evaluation.metrics import softmax
+from i3d_tf.exported import ExportedModel
 
 
 class Prediction(NamedTuple):
-    """What a model says of a video.
+    """What a model says of a clip of a video.
 
     Attributes:
       classes: [K] class names, the likeliest first.
       scores: [K] their probabilities.
+      stream_scores: {stream name: [K] probabilities of the same classes}, each
+        stream's alone.
+      activation: [t, h, w, K] float32, the same classes' activation map: logits that
+        places of the crop and times of the clip speak for, a step for 8 frames.
       rgb: [T, H, W, 3] uint8, the frames that were looked at, before the crop.
       flow: [T, H, W, 2] float32 px, from the frame before each to it; None of a model
         that does without.
+      begin, end: where in the video that is, in seconds.
+      size: side of the crop in the middle that the networks saw, px.
     """
 
     classes: list[str]
     scores: list[float]
+    stream_scores: dict[str, list[float]]
+    activation: np.ndarray
     rgb: np.ndarray
     flow: np.ndarray | None
+    begin: float
+    end: float
+    size: int
 
     def best(self, count):
         """The likeliest classes: [(name, probability), ...]."""
         return list(zip(self.classes, self.scores, strict=True))[:count]
 
+    def over_time(self):
+        """[t, K] probabilities of the classes, of each step of the activation alone."""
+        return softmax(self.activation.mean((1, 2)))
+
 
 class Predictor:
-    """An exported model, read once, which classifies the middle of video files.
+    """An exported model, read once, which classifies video files.
 
-    As in evaluation: 25 fps, smaller side 256, the middle 64 frames (a shorter video is
-    looped), centre crop; sizes as the model was trained with. TV-L1 flow is computed if
-    the model has a flow stream, and is most of the time that a video takes.
+    As in evaluation: 25 fps, smaller side 256, 64 frames (a shorter video is looped),
+    centre crop; sizes as the model was trained with. TV-L1 flow is computed if the
+    model has a flow stream, and is most of the time that a video takes.
+
+    Attributes:
+      made_for: see `ExportedModel`.
     """
 
     def __init__(self, model_dir, *, engine=TVL1.engine):
@@ -51,62 +68,94 @@ class Predictor:
         Raises:
           ValueError: it is none, or one of pictures.
         """
-        self._labels, self._made_for = read_assets(model_dir)
-        if self._made_for["num_frames"] == 1:
-            raise ValueError(
-                f"{model_dir}: tells where joints are in a picture; videos are for "
-                "models of actions"
-            )
+        self._model = ExportedModel(model_dir)
+        self.made_for = self._model.made_for
         self._engine = engine
-        # The functions live as long as the model does.
-        self._model = tf.saved_model.load(str(model_dir))
+        if not self._model.output_names("activation"):
+            raise ValueError(
+                f"{model_dir}: has no signature 'activation'; export it once more"
+            )
 
     def __call__(self, video):
-        """Classifies a video file; returns a Prediction of all classes.
+        """Classifies the middle of a video file; returns a Prediction of all classes.
 
         Raises:
           ValueError: it cannot be decoded or has fewer than 2 frames.
         """
-        rgb, flow = self._middle(video)
-        clips = {"rgb": rgb, "flow": flow}
-        inputs = {
-            name: tf.constant(_centre_crop(clips[name], self._made_for["size"])[None])
-            for name in self._made_for["streams"]
-        }
-        serve = self._model.signatures["serving_default"]
-        probabilities = serve(**inputs)["probabilities"][0].numpy()
-        order = np.argsort(-probabilities, kind="stable")
-        return Prediction(
-            [self._labels[index] for index in order],
-            [float(probabilities[index]) for index in order],
-            rgb,
-            flow,
+        count = raw_videos.count_pairs(video, self.made_for["fps"])
+        length = self.made_for["num_frames"]
+        start = max(count - length, 0) // 2
+        pairs = self._pairs(video, first=start)
+        (clip,) = raw_videos.cut(pairs, [(0, length)])
+        return self._classify(clip, start, min(start + length, count))
+
+    def windows(self, video, stride):
+        """Yields a Prediction for every `stride` frames of a video file.
+
+        They are of windows as long as the model's clips, the last one shifted back to
+        end with the video. One window is held at a time.
+
+        Raises ValueError as a call.
+        """
+        count = raw_videos.count_pairs(video, self.made_for["fps"])
+        length = self.made_for["num_frames"]
+        starts = raw_videos.window_starts(count, length, stride, "shift")
+        ranges = [(start, start + length) for start in starts]
+        clips = raw_videos.cut(self._pairs(video), ranges)
+        for (start, end), clip in zip(ranges, clips, strict=True):
+            yield self._classify(clip, start, min(end, count))
+
+    def of_frames(self, frames):
+        """Classifies a list of frames: `[H, W, 3]` uint8 RGB at 25 fps, at least 2.
+
+        Of more than one frame above the model's clip, the first.
+        """
+        side = self.made_for["smaller_side"]
+        pairs = raw_videos.pairs_of(
+            (resize(frame, side) for frame in frames),
+            with_flow="flow" in self.made_for["streams"],
+            engine=self._engine,
+        )
+        length = self.made_for["num_frames"]
+        (clip,) = raw_videos.cut(pairs, [(0, length)])
+        return self._classify(clip, 0, min(len(frames) - 1, length))
+
+    def _pairs(self, video, first=0):
+        return raw_videos.read_pairs(
+            video,
+            self.made_for,
+            first=first,
+            with_flow="flow" in self.made_for["streams"],
+            engine=self._engine,
         )
 
-    def _middle(self, video):
-        """RGB and flow of the middle pairs of a video, looped to `num_frames`."""
-        fps, wanted = self._made_for["fps"], self._made_for["num_frames"]
-        frames = sum(1 for _ in resample(decode(video), fps))
-        if frames < 2:
-            raise VideoError(
-                f"{video}: {frames} frame at {fps} fps; needed are at least 2, as in "
-                "training a video's first frame, which has no flow, is left out"
-            )
-        # Pair k is frame k + 1 and the flow from frame k.
-        start = max(frames - 1 - wanted, 0) // 2
-        smaller_side = self._made_for["smaller_side"]
-        images = read_video(video, fps=fps, smaller_side=smaller_side)
-        images = list(itertools.islice(images, start, start + wanted + 1))
-        indices = np.arange(wanted) % (len(images) - 1)
-        rgb = np.stack(images[1:])[indices]
-        if "flow" not in self._made_for["streams"]:
-            return rgb, None
-        # Through the code and back: the networks were trained on what 8 bits hold.
-        flow = [
-            code.decode(code.encode(field))
-            for field in video_flow(images, TVL1(self._engine))
-        ]
-        return rgb, np.stack(flow)[indices]
+    def _classify(self, clip, start, end):
+        """The Prediction of a clip of the pairs start ... end - 1, maybe looped."""
+        size = self.made_for["size"]
+        answers = self._model(
+            "activation",
+            **{
+                name: _centre_crop(clip[name], size)[None]
+                for name in self.made_for["streams"]
+            },
+        )
+        probabilities = answers["probabilities"][0]
+        order = np.argsort(-probabilities, kind="stable")
+        return Prediction(
+            [self._model.labels[index] for index in order],
+            probabilities[order].tolist(),
+            {
+                name: softmax(answers[f"{name}_logits"][0])[order].tolist()
+                for name in self.made_for["streams"]
+            },
+            answers["activation"][0][..., order],
+            clip["rgb"],
+            clip.get("flow"),
+            # Pair k shows frame k + 1.
+            (start + 1) / self.made_for["fps"],
+            (end + 1) / self.made_for["fps"],
+            size,
+        )
 
 
 def _centre_crop(clip, size):

@@ -31,6 +31,7 @@ INCEPTION_V1 = (
     (MIXED, "Mixed_5b", (256, 160, 320, 32, 128, 128)),
     (MIXED, "Mixed_5c", (384, 192, 384, 48, 128, 128)),
 )
+AVERAGE_POOL = "AvgPool3d_6a_7x7"  # what the classifier gets
 
 
 def inception_v1(x, num_classes, *, dropout, decay, dtype, width, seed):
@@ -52,7 +53,7 @@ def inception_v1(x, num_classes, *, dropout, decay, dtype, width, seed):
         else:
             x = _mixed(x, name, [filters(count) for count in row[0]], unit)
 
-    x = _average_pool(x, "AvgPool3d_6a_7x7", dtype=dtype)
+    x = _average_pool(x, AVERAGE_POOL, dtype=dtype)
     # The seed is an int here: a dropout layer keeps its own random state, which
     # checkpoints then hold.
     x = keras.layers.Dropout(dropout, seed=seed, dtype=dtype, name="Dropout_0b")(x)

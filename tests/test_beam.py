@@ -122,7 +122,7 @@ def test_bad_folders_are_refused_before_the_pipeline(tmp_path, videos):
     with pytest.raises(OSError, match="'/proc/nope'$"):
         beam(videos, "/proc/nope", flags=["runner=None"])
     (videos / "c" / "one.mp4").touch()
-    with pytest.raises(ValueError, match="would have one flow video"):
+    with pytest.raises(ValueError, match="would both become"):
         beam(videos, tmp_path / "flow", flags=["runner=None"])
 
 

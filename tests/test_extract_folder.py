@@ -171,7 +171,7 @@ def test_twins_are_refused(tmp_path, write_video, twin):
     write_video(videos / "c" / "a.avi", moving_square([(0, 0), (1, 0)]))
     (videos / "c" / twin).write_bytes(b"")
     first, second = sorted(["c/a.avi", f"c/{twin}"])
-    message = f"{first} and {second} would have one flow video, c/a.mkv"
+    message = f"{first} and {second} would both become c/a.mkv"
     with pytest.raises(ValueError, match=message):
         extract_folder(videos, tmp_path / "flow", SETTINGS, workers=1)
     assert not (tmp_path / "flow").exists()

@@ -7,7 +7,8 @@ import tiny
 
 from i3d_tf import FLOW, long_videos
 from i3d_tf.fast import for_inference
-from i3d_tf.long_videos import for_long_clips
+from i3d_tf.fine_tuning import HEAD
+from i3d_tf.long_videos import for_long_clips, steps_of
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +45,9 @@ def test_less_margin_is_not_enough(model, monkeypatch):
     found = tf.function(for_long_clips(model, chunk=32))(clip)
     assert np.abs(found - expected).max() < 1e-6
     # What lies farthest away counts least: 16 frames less change 5e-6.
-    monkeypatch.setattr(long_videos, "MARGIN", long_videos.MARGIN - 32)
+    steps = steps_of(HEAD)
+    less = steps._replace(margin=steps.margin - 32)
+    monkeypatch.setattr(long_videos, "steps_of", lambda _: less)
     found = tf.function(for_long_clips(model, chunk=32))(clip)
     assert np.abs(found - expected).max() > 1e-4
 
@@ -66,7 +69,7 @@ def test_no_part_is_longer_than_said(model, monkeypatch):
     tf.function(for_long_clips(model, chunk=32))(tf.constant(clips(207)))
     # 25 steps, four at a time.
     assert len(seen) == 7
-    assert max(seen) <= 32 + 2 * long_videos.MARGIN + 15
+    assert max(seen) <= 32 + 2 * steps_of(HEAD).margin + 15
 
 
 @pytest.mark.parametrize("chunk", [0, 12, -8])

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 import tiny
+from tiny import moving_texture
 
 from i3d_tf.config import Data
 from i3d_tf.export import export
@@ -32,25 +33,11 @@ def model_dir(models, tmp_path_factory):
     return path
 
 
-def _moving_pattern(frames, height=80, width=120):
-    """A texture that moves 2 px right and 1 px down a frame, `[T, H, W, 3]`."""
-    rng = np.random.default_rng(0)
-    texture = rng.integers(0, 256, (height + 64, width + 128, 3)).astype(np.uint8)
-    texture = cv2.GaussianBlur(texture, (0, 0), 3)
-    texture = cv2.normalize(texture, None, 0, 255, cv2.NORM_MINMAX)
-    return np.stack(
-        [
-            texture[64 - t : 64 - t + height, 128 - 2 * t : 128 - 2 * t + width]
-            for t in range(frames)
-        ]
-    )
-
-
 @pytest.fixture(scope="module")
 def video(write_video, tmp_path_factory):
     """17 frames of 80x120 px, which are 16 pairs."""
     path = tmp_path_factory.mktemp("videos") / "walk.avi"
-    return write_video(path, _moving_pattern(17))
+    return write_video(path, moving_texture(17, 80, 120))
 
 
 def _prepared(video, smaller_side_size=(60, 40)):
@@ -100,7 +87,7 @@ def test_equals_the_preprocessing_by_hand(models, model_dir, video):
 
 
 def test_a_short_video_is_looped(models, model_dir, write_video, tmp_path):
-    path = write_video(tmp_path / "short.avi", _moving_pattern(5))
+    path = write_video(tmp_path / "short.avi", moving_texture(5, 80, 120))
     rgb, flow = _prepared(path)
     assert len(rgb) == 4
     loop = [0, 1, 2, 3, 0, 1, 2, 3, 0]
@@ -111,7 +98,7 @@ def test_a_short_video_is_looped(models, model_dir, write_video, tmp_path):
 
 
 def test_frames_are_taken_at_25_per_second(model_dir, write_video, tmp_path):
-    pattern = _moving_pattern(FRAMES + 1)
+    pattern = moving_texture(FRAMES + 1, 80, 120)
     # Each frame twice at 50 fps is the same video, and just long enough.
     twice = write_video(tmp_path / "twice.avi", pattern.repeat(2, axis=0), fps=50)
     rgb, flow = _prepared(write_video(tmp_path / "once.avi", pattern))
@@ -134,7 +121,7 @@ def test_a_model_of_rgb_alone_needs_no_flow(models, video, tmp_path, monkeypatch
     rgb_model = {"rgb": models["rgb"]}
     export(rgb_model, LABELS, data, tmp_path / "rgb")
     rgb, flow = _prepared(video)
-    monkeypatch.delattr("i3d_tf.prediction.video_flow")
+    monkeypatch.delattr("i3d_tf.raw_videos.frames_with_flow")
     prediction = Predictor(tmp_path / "rgb")(video)
     assert prediction.flow is None
     np.testing.assert_array_equal(prediction.rgb, rgb[3:12])
@@ -154,7 +141,7 @@ def test_command_of_a_model_of_rgb_alone(models, video, tmp_path):
 
 
 def test_one_frame_is_too_few(model_dir, write_video, tmp_path):
-    path = write_video(tmp_path / "one.avi", _moving_pattern(1))
+    path = write_video(tmp_path / "one.avi", moving_texture(1))
     with pytest.raises(ValueError) as error:
         Predictor(model_dir)(path)
     assert str(error.value) == (
@@ -206,7 +193,7 @@ def test_command_prints_json(model_dir, video):
 def test_command_goes_on_after_a_bad_video(model_dir, write_video, tmp_path):
     folder = tmp_path / "clips"
     for name, seed in (("a/one.avi", 0), ("two.avi", 4)):
-        write_video(folder / name, np.roll(_moving_pattern(11), 3 * seed, axis=2))
+        write_video(folder / name, np.roll(moving_texture(11), 3 * seed, axis=2))
     (folder / "bad.avi").write_text("no video")
     output = tmp_path / "out"
     done = _run(
@@ -231,7 +218,7 @@ def test_command_goes_on_after_a_bad_video(model_dir, write_video, tmp_path):
 
 def test_command_prints_a_table_for_each(model_dir, write_video, tmp_path):
     names = ("one.avi", "two.avi")
-    paths = [write_video(tmp_path / name, _moving_pattern(11)) for name in names]
+    paths = [write_video(tmp_path / name, moving_texture(11)) for name in names]
     done = _run(f"--model={model_dir}", *(f"--video={path}" for path in paths))
     lines = done.stdout.splitlines()
     assert len(lines) == 2 * (1 + len(LABELS))
@@ -240,7 +227,7 @@ def test_command_prints_a_table_for_each(model_dir, write_video, tmp_path):
 
 def test_two_videos_of_one_name_are_refused(model_dir, write_video, tmp_path):
     for folder in ("a", "b"):
-        write_video(tmp_path / folder / "one.avi", _moving_pattern(11))
+        write_video(tmp_path / folder / "one.avi", moving_texture(11))
     videos = [f"--video={tmp_path / folder / 'one.avi'}" for folder in ("a", "b")]
     done = _run(f"--model={model_dir}", *videos)
     assert done.returncode == 1 and "two videos named one.avi" in done.stderr

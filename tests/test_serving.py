@@ -3,18 +3,19 @@
 import io
 import itertools
 
-import cv2
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 import tiny
 from PIL import Image
+from tiny import moving_texture
 
 from flow.video import decode, resample
 from flow.video_files import find_videos
 from i3d_tf.config import Data
 from i3d_tf.export import ENDPOINTS, export
+from i3d_tf.inception import build_two_stream
 from i3d_tf.prediction import Predictor
 from i3d_tf.serving import raw_video
 from i3d_tf.streams import FLOW, RGB
@@ -43,20 +44,6 @@ def signatures(exported):
     del model
 
 
-def texture(frames, height=60, width=90, seed=0):
-    """`[T, H, W, 3]` uint8: smooth noise that moves 2 px right and 1 down a frame."""
-    noise = np.random.default_rng(seed).uniform(0, 255, (height + 99, width + 99, 3))
-    smooth = cv2.GaussianBlur(noise, (0, 0), 3)
-    smooth = (smooth - smooth.min()) / np.ptp(smooth) * 255
-    top, left = frames, 2 * frames
-    return np.stack(
-        [
-            smooth[top - k :, left - 2 * k :][:height, :width].astype(np.uint8)
-            for k in range(frames)
-        ]
-    )
-
-
 def random_clips(batch=2, frames=10):
     rng = np.random.default_rng(0)
     shape = (batch, frames, 32, 32)
@@ -77,7 +64,8 @@ def in_range(clips):
 
 def test_there_are_all_signatures(signatures):
     assert set(signatures) == {
-        *("serving_default", "rgb", "flow", "features"),
+        *("serving_default", "rgb", "flow", "activation"),
+        *("features", "rgb_features", "flow_features"),
         *("video", "encoded", "default"),
     }
 
@@ -86,9 +74,10 @@ def test_a_model_without_flow_has_the_same_but_flow(models, tmp_path):
     export({"rgb": models["rgb"]}, LABELS, DATA, tmp_path / "rgb")
     model = tf.saved_model.load(str(tmp_path / "rgb"))
     assert set(model.signatures) == {
-        *("serving_default", "rgb", "features", "video", "encoded", "default")
+        *("serving_default", "rgb", "activation", "features", "rgb_features"),
+        *("video", "encoded", "default"),
     }
-    frames = texture(12)[None]
+    frames = moving_texture(12)[None]
     wanted = call(
         model.signatures["rgb"],
         **{
@@ -124,6 +113,48 @@ def test_features_are_the_endpoints(models, signatures):
             np.testing.assert_allclose(value, wanted, atol=1e-4 * np.abs(wanted).max())
 
 
+@pytest.mark.parametrize("stream", ["rgb", "flow"])
+def test_features_of_one_stream_are_those_of_both(signatures, stream):
+    clips = random_clips()
+    both = call(signatures["features"], **clips)
+    alone = call(signatures[f"{stream}_features"], **{stream: clips[stream]})
+    assert set(alone) == {name for name in both if name.startswith(stream)}
+    for name, value in alone.items():
+        np.testing.assert_allclose(value, both[name], atol=1e-5)
+
+
+@pytest.mark.parametrize("streams", [(RGB,), (RGB, FLOW)])
+def test_logits_are_the_mean_of_the_activation_map(signatures, tmp_path, streams):
+    rng = np.random.default_rng(0)
+    size, made = 32, signatures
+    if streams == (RGB,):
+        # 33 frames of 70 px: five steps of a grid of 3x3.
+        size, data = 70, Data("x", num_frames=33, size=70, smaller_side=80)
+        models = build_two_stream(3, streams, size=70, width=0.125, seed=3)
+        export(models, LABELS, data, tmp_path / "model", endpoints=())
+        model = tf.saved_model.load(str(tmp_path / "model"))
+        made = model.signatures
+    shape = (2, 33, size, size)
+    clips = {
+        "rgb": rng.integers(0, 256, (*shape, 3)).astype(np.uint8),
+        "flow": rng.uniform(-20, 20, (*shape, 2)).astype(np.float32),
+    }
+    clips = {stream.name: clips[stream.name] for stream in streams}
+    got = call(made["activation"], **clips)
+    activation = got.pop("activation")
+    grid = -(-size // 32)
+    assert activation.shape == (2, 5, grid, grid, 3)
+    pooled = (activation[:, :-1] + activation[:, 1:]).mean((1, 2, 3)) / 2
+    np.testing.assert_allclose(got["logits"], pooled, atol=1e-5)
+    # Not the same everywhere, of which any mean would do.
+    assert activation.std((1, 2, 3)).min() > 1e-3
+    answers = call(made["serving_default"], **clips)
+    assert set(answers) == set(got)
+    for name, value in answers.items():
+        if name != "classes":
+            np.testing.assert_allclose(got[name], value, atol=1e-5)
+
+
 def test_default_is_tf_hubs(models, signatures):
     clip = in_range(random_clips())["rgb"]
     got = call(signatures["default"], rgb_input=clip)
@@ -143,7 +174,7 @@ def test_default_is_tf_hubs(models, signatures):
 def test_video_is_as_the_offline_way(
     exported, signatures, write_video, tmp_path, frames, size
 ):
-    video = texture(frames, *size)
+    video = moving_texture(frames, *size)
     path = write_video(tmp_path / "video.avi", video)
     offline = Predictor(exported, engine="opencv")(path)
     prepared = tf.function(raw_video.prepare)(video[None], DATA, with_flow=True)
@@ -164,7 +195,7 @@ def test_video_is_as_the_offline_way(
 
 
 def test_videos_of_a_batch_do_not_mix(signatures):
-    videos = np.stack([texture(12, seed=seed) for seed in (0, 1)])
+    videos = np.stack([moving_texture(12, seed=seed) for seed in (0, 1)])
     both = call(signatures["video"], frames=videos)["logits"]
     for index in (0, 1):
         alone = call(signatures["video"], frames=videos[index : index + 1])["logits"]
@@ -173,7 +204,7 @@ def test_videos_of_a_batch_do_not_mix(signatures):
 
 
 def test_encoded_frames_and_gifs_are_videos(signatures):
-    video = texture(11)
+    video = moving_texture(11)
     jpegs = [tf.io.encode_jpeg(frame, quality=95).numpy() for frame in video]
     decoded = np.stack([tf.io.decode_jpeg(jpeg).numpy() for jpeg in jpegs])
     got = call(signatures["encoded"], encoded=np.array(jpegs, object))

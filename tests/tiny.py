@@ -1,5 +1,6 @@
 """A tiny two-stream data set, written in a second, and a config that fits it."""
 
+import cv2
 import numpy as np
 
 from flow import code
@@ -46,6 +47,20 @@ def rgb_frames(number, frames):
     x, k = np.arange(WIDTH), np.arange(frames)[:, None, None, None]
     grey = x[:, None] + 4 * k + 8 * number + 20
     return np.broadcast_to(grey, [frames, HEIGHT, WIDTH, 3]).astype(np.uint8)
+
+
+def moving_texture(frames, height=60, width=90, seed=0):
+    """`[frames, H, W, 3]` uint8: smooth noise that moves 2 px right, 1 down a frame."""
+    size = (height + frames, width + 2 * frames, 3)
+    noise = np.random.default_rng(seed).uniform(0, 255, size)
+    smooth = cv2.GaussianBlur(noise, (0, 0), 3)
+    smooth = (smooth - smooth.min()) / np.ptp(smooth) * 255
+    return np.stack(
+        [
+            smooth[frames - k :, 2 * (frames - k) :][:height, :width].astype(np.uint8)
+            for k in range(frames)
+        ]
+    )
 
 
 def flow_field(number, frame):

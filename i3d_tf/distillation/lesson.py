@@ -9,6 +9,7 @@ from i3d_tf.distillation.adapters import Adapter
 from i3d_tf.fast.views import with_calls, with_features
 from i3d_tf.fine_tuning import HEAD
 from i3d_tf.tasks import task_of
+from i3d_tf.trunk import AVERAGE_POOL
 
 _FEATURE_LOSSES = {
     "squared_error": losses.MeanSquaredError,
@@ -19,7 +20,7 @@ _FEATURE_LOSSES = {
 
 
 # Through which all of a trunk goes; the pool has no weights.
-_LAST = ("Mixed_5c", "AvgPool3d_6a_7x7")
+_LAST = ("Mixed_5c", AVERAGE_POOL)
 
 
 class Lesson:

@@ -7,10 +7,10 @@ made of these with `dataclasses.replace`, such as a two-stream teacher of
 
 from i3d_tf.distillation.pose import taps
 from i3d_tf.distillation.spec import Distillation, Pair
+from i3d_tf.trunk import AVERAGE_POOL
 
 # The mean over time of this is what an I3D's classifier gets, 1024 numbers.
-_POOL = "AvgPool3d_6a_7x7"
-_POOLED = Pair(_POOL, _POOL, weight=50.0, pooled=True)
+_POOLED = Pair(AVERAGE_POOL, AVERAGE_POOL, weight=50.0, pooled=True)
 
 # Cross-entropy, and 50 times the mean squared difference of what the classifiers get
 # (Crasto et al. 2019, equation 3).

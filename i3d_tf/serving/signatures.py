@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from i3d_tf import clips
 from i3d_tf.evaluation import fuse
+from i3d_tf.fine_tuning import HEAD
 from i3d_tf.inception import MIN_FRAMES
 from i3d_tf.serving import raw_video
 from i3d_tf.streams import ALL_STREAMS, FLOW, RGB
@@ -34,7 +35,8 @@ def action_signatures(networks, labels, data, endpoints):
     """{signature name: concrete function} of networks of clips.
 
     Args:
-      networks: {stream name: folded network that answers [logits, *endpoints]}.
+      networks: {stream name: folded network that answers [logits, what the last pool
+        gets, *endpoints]}.
       labels: class names.
       data: `config.Data`.
       endpoints: names of the layers whose features are served.
@@ -53,24 +55,31 @@ def action_signatures(networks, labels, data, endpoints):
     # Signatures call them, so that each network is traced and written once.
     run = {stream.name: _network(stream, networks, data) for stream in streams}
 
-    def answers(**clips_):
-        logits = {
+    def outputs(clips_):
+        """{stream name: [logits, what the last pool gets, *features]}."""
+        return {
             stream.name: run[stream.name](
                 clips.normalise_raw(clips_[stream.name], stream)
-            )[0]
+            )
             for stream in streams
             if stream.name in clips_
         }
-        return _answers(logits, labels)
+
+    def answers(**clips_):
+        return _answers(outputs(clips_), labels)
+
+    def activation(**clips_):
+        found = outputs(clips_)
+        # Pool and classifier are linear, and can be taken in the other order.
+        maps = [networks[name].get_layer(HEAD)(one[1]) for name, one in found.items()]
+        return {**_answers(found, labels), "activation": fuse(maps)}
 
     def features(**clips_):
-        found = {}
-        for stream in streams:
-            clip = clips.normalise_raw(clips_[stream.name], stream)
-            _, *values = run[stream.name](clip)
-            for name, value in zip(endpoints, values, strict=True):
-                found[f"{stream.name}_{name}"] = value
-        return found
+        return {
+            f"{name}_{endpoint}": value
+            for name, one in outputs(clips_).items()
+            for endpoint, value in zip(endpoints, one[2:], strict=True)
+        }
 
     def of_frames(frames):
         prepared = raw_video.prepare(frames, data, with_flow=FLOW.name in networks)
@@ -79,8 +88,11 @@ def action_signatures(networks, labels, data, endpoints):
     made = {"serving_default": _signature(answers, inputs)}
     for name, one in inputs.items():
         made[name] = _signature(answers, {name: one})
+    made["activation"] = _signature(activation, inputs)
     if endpoints:
         made["features"] = _signature(features, inputs)
+        for name, one in inputs.items():
+            made[f"{name}_features"] = _signature(features, {name: one})
     shape = (None, None, None, None, 3)
     frames = Input(shape, "uint8", ("B >= 1", "T >= 2", "H >= 1", "W >= 1"))
     video = made["video"] = _signature(of_frames, {"frames": frames})
@@ -129,8 +141,9 @@ def _network(stream, networks, data):
     return run
 
 
-def _answers(logits, labels):
-    """What is served of {stream name: logits}; labels are a `[num_classes]` tensor."""
+def _answers(outputs, labels):
+    """What is served of {stream name: [logits, ...]}; labels are a string tensor."""
+    logits = {name: one[0] for name, one in outputs.items()}
     fused = fuse(list(logits.values()))
     probabilities = tf.nn.softmax(fused)
     best = tf.math.top_k(probabilities, min(TOP, labels.shape[0]))

@@ -1,0 +1,52 @@
+"""A SavedModel of `export.export`, read once, with what it was made for."""
+
+import functools
+
+import numpy as np
+import tensorflow as tf
+
+from i3d_tf.export import read_assets
+
+
+class ExportedModel:
+    """An exported model of clips.
+
+    Attributes:
+      model_dir: as given.
+      labels: class names.
+      made_for: the preprocessing: "streams", "fps", "smaller_side", "size" and
+        "num_frames".
+    """
+
+    def __init__(self, model_dir):
+        """Loads the model.
+
+        Raises ValueError if there is none, or one of pictures.
+        """
+        self.model_dir = model_dir
+        self.labels, self.made_for = read_assets(model_dir)
+        if self.made_for["num_frames"] == 1:
+            raise ValueError(
+                f"{model_dir}: tells where joints are in a picture; videos are for "
+                "models of actions"
+            )
+        # Kept, as its functions live as long as it does.
+        self._model = tf.saved_model.load(str(model_dir))
+
+    @functools.cached_property
+    def fingerprint(self):
+        """What tells the model from others, also of the same network, as a string."""
+        found = tf.saved_model.experimental.read_fingerprint(str(self.model_dir))
+        return f"{found.saved_model_checksum:x}-{found.checkpoint_hash:x}"
+
+    def output_names(self, signature):
+        """Names of what a signature answers; none if the model does not have it."""
+        if signature not in self._model.signatures:
+            return ()
+        return tuple(self._model.signatures[signature].structured_outputs)
+
+    def __call__(self, signature, **clips):
+        """Calls a signature with arrays; returns {name: array}."""
+        inputs = {name: tf.constant(clip) for name, clip in clips.items()}
+        answers = self._model.signatures[signature](**inputs)
+        return {name: np.asarray(value) for name, value in answers.items()}

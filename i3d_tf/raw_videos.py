@@ -1,0 +1,119 @@
+"""Video files as an exported model wants them: pairs of frame and flow, in windows.
+
+Pair k is frame k + 1 of a video and the flow from frame k to it: as in training the
+first frame, which has no flow, is left out.
+"""
+
+import collections
+import itertools
+
+import numpy as np
+
+from flow import code
+from flow.ahead import frames_with_flow
+from flow.tvl1 import TVL1
+from flow.video import VideoError, decode, read_video, resample
+
+TAILS = ("drop", "shift", "loop")
+
+
+def count_pairs(video, fps):
+    """How many pairs a video has at this rate, at least 1; decodes it.
+
+    Raises VideoError if it cannot be decoded or has one frame.
+    """
+    frames = sum(1 for _ in resample(decode(video), fps))
+    if frames < 2:
+        raise VideoError(
+            f"{video}: {frames} frame at {fps} fps; needed are at least 2, as in "
+            "training a video's first frame, which has no flow, is left out"
+        )
+    return frames - 1
+
+
+def read_pairs(video, made_for, *, first=0, with_flow, engine=TVL1.engine):
+    """Yields the pairs of a video file, see `pairs_of`, from pair `first` on.
+
+    Args:
+      video: path of the file.
+      made_for: "fps" and "smaller_side" of `export.read_assets`.
+      first: the pair to begin with.
+      with_flow, engine: as of `pairs_of`.
+
+    Raises VideoError if the video cannot be read.
+    """
+    frames = read_video(
+        video, fps=made_for["fps"], smaller_side=made_for["smaller_side"]
+    )
+    frames = itertools.islice(frames, first, None)
+    return pairs_of(frames, with_flow=with_flow, engine=engine)
+
+
+def pairs_of(frames, *, with_flow, engine=TVL1.engine):
+    """Yields {"rgb": `[H, W, 3]` uint8, "flow": codes `[H, W, 2]` uint8} of frames.
+
+    All cores compute flow while the caller works on what was yielded. It is kept in the
+    code that the networks were trained on, `flow.code`.
+
+    Args:
+      frames: iterable of `[H, W, 3]` uint8 RGB at the rate and size of the training.
+      with_flow: else "flow" is left out.
+      engine: of `TVL1`.
+    """
+    if with_flow:
+        for frame, flow in frames_with_flow(frames, TVL1(engine)):
+            yield {"rgb": frame, "flow": code.encode(flow)}
+    else:
+        for frame in itertools.islice(frames, 1, None):
+            yield {"rgb": frame}
+
+
+def window_starts(pairs, length, stride, tail):
+    """First pairs of the windows of a video.
+
+    Args:
+      pairs: of the video; if they are fewer than `length` there is one window.
+      length: pairs of a window.
+      stride: pairs from one window to the next.
+      tail: of what is left behind the last whole window: "drop" it, "shift" one more
+        window back so that it ends with the video, or let one more begin as usual and
+        "loop" what it has.
+    """
+    starts = list(range(0, max(pairs - length, 0) + 1, stride))
+    if starts[-1] + length < pairs:
+        if tail == "shift":
+            starts.append(pairs - length)
+        elif tail == "loop" and starts[-1] + stride < pairs:
+            starts.append(starts[-1] + stride)
+    return starts
+
+
+def cut(pairs, ranges):
+    """Yields clips {name: `[end - begin, H, W, C]`} of ranges (begin, end) of pairs.
+
+    Holds the pairs of one range. Where they end before it, it is looped; flow is
+    decoded to float32 px.
+
+    Args:
+      pairs: iterable of `read_pairs`, of which the first is pair 0.
+      ranges: with rising begins, each below the number of pairs.
+    """
+    pairs = iter(pairs)
+    held, position = collections.deque(), 0
+    for begin, end in ranges:
+        while held and position < begin:
+            held.popleft()
+            position += 1
+        skipped = itertools.islice(pairs, begin - position)
+        position += sum(1 for _ in skipped)
+        held.extend(itertools.islice(pairs, end - position - len(held)))
+        indices = np.arange(end - begin) % len(held)
+        yield {
+            name: _stack([held[index][name] for index in indices], name)
+            for name in held[0]
+        }
+
+
+def _stack(values, name):
+    stacked = np.stack(values)
+    return code.decode(stacked) if name == "flow" else stacked
