@@ -19,7 +19,7 @@ def watch(index, length):
       index: of the camera, 0 for the first.
       length: frames of a list; the first one comes when there are so many.
 
-    Raises ValueError if it cannot be opened or gives no frame.
+    Raises ValueError if it cannot be opened or gives fewer frames.
     """
     camera = cv2.VideoCapture(index)
     latest = collections.deque(maxlen=length)
@@ -47,18 +47,19 @@ def watch(index, length):
         while True:
             with changed:
                 changed.wait_for(is_new)
-                if state["count"] == seen:
+                if state["count"] == seen or len(latest) < length:
                     break
                 frames, seen = list(latest), state["count"]
-                if len(frames) < length:
-                    break
             yield frames
     finally:
         state["ended"] = True
         thread.join()
         camera.release()
     if not seen:
-        raise ValueError(f"camera {index}: cannot be opened, or gives no frames")
+        raise ValueError(
+            f"camera {index}: cannot be opened, or ended after {state['count']} of "
+            f"{length} frames"
+        )
 
 
 def _timed(camera, state):

@@ -66,6 +66,44 @@ def test_bars_are_the_probabilities_in_their_order(tmp_path):
     assert (panel[8:-8, end + 2 : end + 8] > 225).all()
 
 
+def test_heat_and_cells_of_the_activation_map(tmp_path):
+    # Class "b" is the likeliest: first at the left half of the crop, later at the
+    # right one; "a" has the first half of the time, "b" the second.
+    rgb = np.full((16, 240, 320, 3), 128, np.uint8)
+    activation = np.zeros((2, 2, 2, 2), np.float32)
+    activation[0, :, 0, 1] = activation[1, :, 1, 1] = 6
+    activation[0, ..., 0] = 8
+    activation[0, :, 0, 0] = 0
+    path = tmp_path / "video.mp4"
+    pictures.annotate_video(
+        path, rgb, None, ["a", "b"], [0.4, 0.6], activation=activation, size=200
+    )
+    frames = decode(path)[0].astype(int)
+    assert frames.shape[2] == 640
+    first, last = frames[0, :240, 320:], frames[-1, :240, 320:]
+    # Heat is red and no longer grey; around the crop it is dark, and nothing is hot.
+    redder = [(view[..., 0] - view[..., 2]) for view in (first, last)]
+    left, right = np.s_[30:210, 65:110], np.s_[30:210, 210:255]
+    assert redder[0][left].mean() > 60 > 10 > abs(redder[0][right].mean())
+    assert redder[1][right].mean() > 60 > 10 > abs(redder[1][left].mean())
+    for view in (first, last):
+        np.testing.assert_allclose(view[30:210, 5:55], 0.35 * 128, atol=6)
+    # "b", the first row: its cells are bluer in the second half of the time.
+    panel = frames[:, 240:]
+    right_end = 640 - 8
+    left_end = round(right_end - 0.4 * (right_end - 8))
+    middle = (left_end + right_end) // 2
+    row = panel[0, 8:28]
+    early, late = row[:, left_end + 20 : middle - 5], row[:, middle + 5 : -20]
+    assert early[..., 0].mean() > late[..., 0].mean() + 60
+    # The line is at the frame's own time.
+    for index in (0, 7, 15):
+        red = panel[index, 8:50, left_end : right_end + 1]
+        line = (red[..., 0] - red[..., 2]).mean(0).argmax() + left_end
+        at = left_end + (index + 0.5) / 16 * (right_end - left_end)
+        assert abs(line - at) <= 2
+
+
 def test_video_without_flow_and_with_odd_sizes(tmp_path):
     rgb, _ = clip(frames=2, height=241, width=77)
     path = tmp_path / "video.mp4"

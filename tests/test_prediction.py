@@ -13,6 +13,7 @@ from tiny import moving_texture
 
 from i3d_tf.config import Data
 from i3d_tf.export import export
+from i3d_tf.exported import ExportedModel
 from i3d_tf.prediction import Predictor
 from i3d_tf.streams import FLOW, RGB
 
@@ -31,6 +32,18 @@ def model_dir(models, tmp_path_factory):
     path = tmp_path_factory.mktemp("models") / "tiny"
     export(models, LABELS, data, path)
     return path
+
+
+@pytest.fixture
+def exported_before(model_dir, tmp_path, monkeypatch):
+    """A model without the class activation map, as other exports are."""
+    output_names = ExportedModel.output_names
+    monkeypatch.setattr(
+        ExportedModel,
+        "output_names",
+        lambda self, name: () if name == "activation" else output_names(self, name),
+    )
+    return model_dir
 
 
 @pytest.fixture(scope="module")
@@ -140,6 +153,64 @@ def test_command_of_a_model_of_rgb_alone(models, video, tmp_path):
     assert left == ["annotated.mp4", "frames.png", "prediction.json"]
 
 
+def test_what_each_stream_says_and_where(models, model_dir, video):
+    rgb, flow = _prepared(video)
+    prediction = Predictor(model_dir, engine="opencv")(video)
+    clips = {
+        "rgb": rgb[3:12, 4:36, 14:46].astype(np.float32) / 127.5 - 1,
+        "flow": flow[3:12, 4:36, 14:46] / np.float32(20),
+    }
+    order = [LABELS.index(label) for label in prediction.classes]
+    for name, model in models.items():
+        logits = model(clips[name][None])[0].numpy()[order]
+        wanted = np.exp(logits) / np.exp(logits).sum()
+        np.testing.assert_allclose(prediction.stream_scores[name], wanted, atol=1e-5)
+    # Nine frames are two steps of one place, of which the mean is the logits.
+    assert prediction.activation.shape == (2, 1, 1, 3)
+    powers = np.exp(prediction.activation.mean((0, 1, 2)))
+    np.testing.assert_allclose(powers / powers.sum(), prediction.scores, atol=1e-5)
+    over_time = prediction.over_time()
+    np.testing.assert_allclose(over_time.sum(1), [1, 1], atol=1e-6)
+    ratio = over_time[:, 0] / over_time[:, 1]
+    wanted = np.exp(
+        prediction.activation[:, 0, 0, 0] - prediction.activation[:, 0, 0, 1]
+    )
+    np.testing.assert_allclose(ratio, wanted, rtol=1e-4)
+    assert (prediction.begin, prediction.end, prediction.size) == (4 / 25, 13 / 25, 32)
+
+
+def test_windows_are_classified_one_by_one(models, model_dir, write_video, tmp_path):
+    # 29 pairs: windows from 0, 12 and, shifted back, 20 on.
+    shown = (np.arange(30) ** 1.25).astype(int)
+    pattern = moving_texture(71, 80, 120)[shown]
+    path = write_video(tmp_path / "video.avi", pattern)
+    rgb, flow = _prepared(path)
+    predictions = list(Predictor(model_dir, engine="opencv").windows(path, 12))
+    times = [(round(p.begin * 25), round(p.end * 25)) for p in predictions]
+    assert times == [(1, 10), (13, 22), (21, 30)]
+    for start, prediction in zip((0, 12, 20), predictions, strict=True):
+        window = np.s_[start : start + 9]
+        np.testing.assert_array_equal(prediction.rgb, rgb[window])
+        np.testing.assert_array_equal(prediction.flow, flow[window])
+        _check(prediction, _expected(models, rgb[window], flow[window]))
+
+
+def test_frames_of_a_camera_are_classified_as_a_video(model_dir, video):
+    predictor = Predictor(model_dir)
+    with av.open(str(video)) as container:
+        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode()]
+    from_file = next(predictor.windows(video, 9))
+    prediction = predictor.of_frames(frames[:10])
+    np.testing.assert_array_equal(prediction.rgb, from_file.rgb)
+    np.testing.assert_array_equal(prediction.flow, from_file.flow)
+    np.testing.assert_allclose(prediction.scores, from_file.scores, atol=1e-6)
+
+
+def test_a_model_without_the_map_is_told(exported_before, video):
+    with pytest.raises(ValueError, match="has no signature 'activation'; export it"):
+        Predictor(exported_before)
+
+
 def test_one_frame_is_too_few(model_dir, write_video, tmp_path):
     path = write_video(tmp_path / "one.avi", moving_texture(1))
     with pytest.raises(ValueError) as error:
@@ -231,6 +302,34 @@ def test_two_videos_of_one_name_are_refused(model_dir, write_video, tmp_path):
     videos = [f"--video={tmp_path / folder / 'one.avi'}" for folder in ("a", "b")]
     done = _run(f"--model={model_dir}", *videos)
     assert done.returncode == 1 and "two videos named one.avi" in done.stderr
+
+
+def test_command_of_windows(model_dir, write_video, tmp_path):
+    pattern = moving_texture(30, 80, 120)
+    path, output = write_video(tmp_path / "video.avi", pattern), tmp_path / "out"
+    done = _run(
+        *(f"--model={model_dir}", f"--video={path}", "--format=json"),
+        *("--stride=12", f"--output={output}", "--top=2"),
+    )
+    assert done.returncode == 0, done.stderr
+    record = json.loads(done.stdout)
+    assert json.loads((output / "prediction.json").read_text()) == record
+    predictions = list(Predictor(model_dir).windows(path, 12))
+    told = [(window["begin"], window["end"]) for window in record["windows"]]
+    assert told == [(0.04, 0.4), (0.52, 0.88), (0.84, 1.2)]
+    for window, prediction in zip(record["windows"], predictions, strict=True):
+        assert [p["class"] for p in window["predictions"]] == prediction.classes[:2]
+    means = {
+        label: np.mean([dict(p.best(None))[label] for p in predictions])
+        for label in LABELS
+    }
+    best = sorted(means, key=means.get, reverse=True)[:2]
+    assert [p["class"] for p in record["predictions"]] == best
+    for told in record["predictions"]:
+        assert abs(told["probability"] - means[told["class"]]) < 1e-5
+    # Each window until the next one begins, the last one to its end.
+    with av.open(str(output / "annotated.mp4")) as container:
+        assert sum(1 for _ in container.decode(video=0)) == 9 + 8 + 9
 
 
 def test_command_ends_in_one_line_on_bad_input(model_dir, tmp_path):

@@ -8,6 +8,7 @@ import pickle
 import numpy as np
 import pytest
 import tensorflow as tf
+import tiny
 from etils.epath import backend, gpath
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
@@ -19,6 +20,15 @@ from flow.flow_video import describe_flow_video, read_flow_video
 from flow.settings import Settings
 from flow.video import VideoError, read_video
 from flow.video_files import find_others, find_videos
+from i3d_tf import feature_files
+from i3d_tf.config import Data
+from i3d_tf.export import export
+from i3d_tf.exported import ExportedModel
+from i3d_tf.feature_folder import extract_folder
+from i3d_tf.features import FeatureExtractor
+from i3d_tf.features import Settings as FeatureSettings
+from i3d_tf.prediction import Predictor
+from i3d_tf.streams import RGB
 
 SETTINGS = Settings(engine="opencv", smaller_side=16)
 
@@ -215,6 +225,26 @@ def test_a_flow_video_is_the_local_one(bucket, video, tmp_path, temporary, monke
     monkeypatch.setattr(extract, "write_flow", None)
     entry = extract_video(bucket / "videos", bucket / "flow", SETTINGS, True, name)
     assert (entry["state"], entry["flow_frames"]) == ("skipped", 2)
+
+
+def test_predictions_and_features_of_videos_there(bucket, write_video, tmp_path):
+    models = tiny.networks(3, (RGB,))
+    data = Data("x", num_frames=9, size=32, smaller_side=40)
+    export(models, ["a", "b", "c"], data, tmp_path / "model")
+    local = write_video(tmp_path / "v" / "a.avi", tiny.moving_texture(12))
+    put(bucket / "videos" / "a.avi", local.read_bytes())
+    predictor = Predictor(tmp_path / "model")
+    assert predictor(bucket / "videos" / "a.avi").scores == predictor(local).scores
+
+    settings = FeatureSettings(window=9)
+    extractor = FeatureExtractor(ExportedModel(tmp_path / "model"), settings)
+    output = bucket / "features"
+    for state in ("done", "skipped"):
+        (entry,) = extract_folder(bucket / "videos", output, extractor)
+        assert (entry["state"], entry["video"]) == (state, "a.avi")
+    found, _ = feature_files.read(output / "a.npz")
+    wanted = extractor(local)
+    np.testing.assert_array_equal(found.values["rgb"], wanted.values["rgb"])
 
 
 def test_a_broken_video_is_named_by_its_own_path(bucket, temporary):
