@@ -1,6 +1,7 @@
 # make demo: from nothing but Python to a trained, fused, exported two-stream I3D.
 # make test: all tests but the slow ones.   make check: ruff.   make test-slow: the rest.
 # make test-backends: JAX and PyTorch against TensorFlow, into tests/backends.json.
+# make test-demo: the demo page in headless Chromium.
 # DEMO_SHORT=1 make demo: every stage on few videos and steps; no accuracy is expected.
 
 PYTHON ?= python3
@@ -19,7 +20,7 @@ STEPS =
 TARGET = 0.9
 endif
 
-.PHONY: demo test test-slow test-backends check clean-demo
+.PHONY: demo test test-slow test-backends test-demo check clean-demo
 
 demo: $(VENV)/installed
 	$(RUN) experiments.sample_videos --output $(DEMO) $(SAMPLES)
@@ -45,6 +46,10 @@ test-slow: $(VENV)/installed
 test-backends: $(VENV)/installed-backends
 	BACKENDS_RECORD=tests/backends.json $(RUN) pytest -m backends
 
+# In the Chromium of this machine.
+test-demo: $(VENV)/installed-demo
+	$(RUN) pytest -m demo
+
 check: $(VENV)/installed
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
@@ -63,4 +68,8 @@ $(VENV)/installed: setup.cfg constraints.txt
 # into $(VENV) beforehand to do without.
 $(VENV)/installed-backends: $(VENV)/installed
 	$(VENV)/bin/pip install --quiet --constraint constraints.txt --editable '.[backends]'
+	touch $@
+
+$(VENV)/installed-demo: $(VENV)/installed
+	$(VENV)/bin/pip install --quiet --constraint constraints.txt --editable '.[demo,demo-tests]'
 	touch $@

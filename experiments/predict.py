@@ -15,10 +15,10 @@ of them every so many frames, each printed and then the mean of their probabilit
 memory does not grow with the video. Of a camera the last frames are looked at again and
 again, until Ctrl-C.
 
-With --output it leaves prediction.json, a picture of frames and flow, and the video
-annotated with its flow, a map of what speaks for the class, and the classes'
-probabilities, all and over time; of several videos in a folder for each, named after
-the video. Of a model of RGB alone no flow is computed, and none is shown.
+With --output it leaves prediction.json, a picture of frames and flow, one of the
+classes' probabilities over time, and the video annotated with its flow, a map of what
+speaks for the class, and the probabilities; of several videos in a folder for each,
+named after the video. Of a model of RGB alone no flow is computed, and none is shown.
 """
 
 import collections
@@ -93,14 +93,13 @@ def _predict(predictor, video, output):
     """Prints what a video shows, and leaves it in `output` if that is not None."""
     from flow.files import write_json
     from i3d_tf import pictures
-    from i3d_tf.annotated_video import annotate_windows
+    from i3d_tf.prediction import Summary
 
-    windows, totals, samples = [], collections.Counter(), []
+    summary, windows, samples = Summary(), [], []
 
     def seen(predictions):
         """The predictions as they come; what is printed is kept of them."""
-        for prediction in predictions:
-            totals.update(dict(prediction.best(None)))
+        for prediction in summary.watch(predictions):
             if _STRIDE.value:
                 windows.append(_window(prediction))
                 if _FORMAT.value == "table":
@@ -115,11 +114,10 @@ def _predict(predictor, video, output):
     else:
         predictions = seen([predictor(video)])
     if output:
-        annotate_windows(output / "annotated.mp4", predictions)
+        pictures.annotate_windows(output / "annotated.mp4", predictions)
     else:
         collections.deque(predictions, maxlen=0)
-    count = len(windows) or 1
-    best = [(label, score / count) for label, score in totals.most_common(_TOP.value)]
+    best = summary.best(_TOP.value)
     record = {"video": str(video), "predictions": _as_json(best)}
     if windows:
         record["windows"] = windows
@@ -130,6 +128,9 @@ def _predict(predictor, video, output):
     if output:
         write_json(output / "prediction.json", record)
         pictures.sample_sheet(samples, output / "frames.png")
+        classes = [label for label, _ in summary.best(5)]
+        curves = summary.over_time(classes)
+        pictures.class_curves(*curves, classes, output / "over_time.png")
         # Beside the result, so that JSON on stdout stays JSON.
         print(f"{output}: annotated video and pictures", file=sys.stderr)
 

@@ -36,8 +36,9 @@ def annotate_video(
       fps: frames per second.
       activation: `[t, h, w, len(classes)]` logits, see `prediction.Prediction`, or
         None: they are left out. Else the third picture shows where they speak more for
-        the likeliest class than for the mean of all, and beside the bars cells show
-        each class's probability by the steps in time, with a line at the frame's own.
+        the likeliest class than for the mean of all, from the least to the most of the
+        clip, and beside the bars cells show each class's probability by the steps in
+        time, with a line at the frame's own.
       size: with `activation`, side of the crop in the middle that it belongs to, px.
 
     Raises:
@@ -131,7 +132,7 @@ def _pages(path, rgb, flow, classes, scores, activation, size):
 def _heat(activation, best, frames, size):
     """A function: index of a frame -> `[size, size]` in [0, 1] for the class `best`."""
     more = activation[..., best] - activation.mean(-1)
-    more = np.maximum(more, 0) / max(more.max(), 1e-6)
+    more = (more - more.min()) / max(np.ptp(more), 1e-6)
     steps = len(more)
 
     def at(index):

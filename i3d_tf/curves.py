@@ -1,4 +1,4 @@
-"""The curves of a training run, in a picture."""
+"""Curves: of a training run, and of what a video shows over its time."""
 
 import numpy as np
 from matplotlib.ticker import MaxNLocator, PercentFormatter
@@ -16,6 +16,38 @@ MARKS_UP_TO = 50
 # longer shown, or a logarithmic axis would have no room for the others.
 LOWEST_RATE = 1e-4
 FAR_OFF = 20  # times the median: a loss that takes a logarithmic axis
+
+
+def class_curves(times, probabilities, classes, path):
+    """Draws the probabilities of some classes over the time of a video.
+
+    Args:
+      times: `[N]` seconds, rising.
+      probabilities: `[N, len(classes)]` in [0, 1].
+      classes: names.
+      path: the picture to write; its suffix is the format.
+
+    Raises ValueError for other shapes.
+    """
+    shape = (len(times), len(classes))
+    if not all(shape) or np.shape(probabilities) != shape:
+        raise ValueError(
+            f"probabilities have shape {np.shape(probabilities)} for {shape[0]} times "
+            f"and {shape[1]} classes"
+        )
+    figure = figures.new_figure(8, 3, layout="constrained")
+    axes = figure.subplots()
+    for label, values in zip(classes, np.transpose(probabilities), strict=True):
+        marker = "o" if len(times) <= MARKS_UP_TO else None
+        axes.plot(times, values, label=label, marker=marker, markersize=4)
+    axes.set(xlabel="seconds", ylabel="probability", ylim=(-0.02, 1.02))
+    axes.yaxis.set_major_formatter(PercentFormatter(xmax=1))
+    axes.grid(alpha=0.3)
+    # Beside the curves, as names may be long.
+    legend = axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+    for text in legend.get_texts():
+        text.set(**figures.name_style())
+    figures.save(figure, path)
 
 
 def training_curves(history, path):

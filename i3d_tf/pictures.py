@@ -11,10 +11,17 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from flow import visualize
 from i3d_tf import figures
-from i3d_tf.annotated_video import annotate_video
-from i3d_tf.curves import training_curves
+from i3d_tf.annotated_video import annotate_video, annotate_windows
+from i3d_tf.curves import class_curves, training_curves
 
-__all__ = ["annotate_video", "confusion_matrix", "sample_sheet", "training_curves"]
+__all__ = [
+    "annotate_video",
+    "annotate_windows",
+    "class_curves",
+    "confusion_matrix",
+    "sample_sheet",
+    "training_curves",
+]
 
 # A count fits into a cell, and a name beside its row, up to so many classes.
 COUNTS_UP_TO, NAMES_UP_TO = 20, 60

@@ -1,5 +1,7 @@
 """Raw videos through an exported model, all preprocessing included."""
 
+import collections
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -25,6 +27,7 @@ class Prediction(NamedTuple):
       flow: [T, H, W, 2] float32 px, from the frame before each to it; None of a model
         that does without.
       begin, end: where in the video that is, in seconds.
+      fps: frames of `rgb` per second.
       size: side of the crop in the middle that the networks saw, px.
     """
 
@@ -36,6 +39,7 @@ class Prediction(NamedTuple):
     flow: np.ndarray | None
     begin: float
     end: float
+    fps: float
     size: int
 
     def best(self, count):
@@ -45,6 +49,52 @@ class Prediction(NamedTuple):
     def over_time(self):
         """[t, K] probabilities of the classes, of each step of the activation alone."""
         return softmax(self.activation.mean((1, 2)))
+
+
+class Summary:
+    """What several windows of a video say together; grows by a row for 8 frames.
+
+    Attributes:
+      count: windows so far.
+    """
+
+    def __init__(self):
+        self.count = 0
+        self._totals = collections.defaultdict(collections.Counter)
+        self._labels, self._times, self._rows = None, [], []
+
+    def watch(self, predictions):
+        """Yields the predictions, in their order, each once it is counted."""
+        for prediction in predictions:
+            self.count += 1
+            scores = {None: prediction.scores, **prediction.stream_scores}
+            for stream, values in scores.items():
+                named = zip(prediction.classes, values, strict=True)
+                self._totals[stream].update(dict(named))
+            # The classes in an order that is the same in all windows.
+            order = np.argsort(prediction.classes)
+            self._labels = [prediction.classes[index] for index in order]
+            rows = prediction.over_time()[:, order].astype(np.float32)
+            steps = (np.arange(len(rows)) + 0.5) / len(rows)
+            times = prediction.begin + steps * len(prediction.rgb) / prediction.fps
+            for time, row in zip(times, rows, strict=True):
+                # Of a window that was shifted back, or looped, what is new.
+                if time < prediction.end and (
+                    not self._times or time > self._times[-1]
+                ):
+                    self._times.append(time)
+                    self._rows.append(row)
+            yield prediction
+
+    def best(self, count, stream=None):
+        """[(name, mean probability), ...] of all streams together or of one alone."""
+        best = self._totals[stream].most_common(count)
+        return [(label, total / self.count) for label, total in best]
+
+    def over_time(self, classes):
+        """(`[N]` seconds, `[N, len(classes)]` probabilities at these times alone)."""
+        columns = [self._labels.index(label) for label in classes]
+        return np.array(self._times), np.stack(self._rows)[:, columns]
 
 
 class Predictor:
@@ -89,15 +139,15 @@ class Predictor:
         (clip,) = raw_videos.cut(pairs, [(0, length)])
         return self._classify(clip, start, min(start + length, count))
 
-    def windows(self, video, stride):
+    def windows(self, video, stride, max_seconds=math.inf):
         """Yields a Prediction for every `stride` frames of a video file.
 
         They are of windows as long as the model's clips, the last one shifted back to
         end with the video. One window is held at a time.
 
-        Raises ValueError as a call.
+        Raises ValueError as a call, and if the video is longer than `max_seconds`.
         """
-        count = raw_videos.count_pairs(video, self.made_for["fps"])
+        count = raw_videos.count_pairs(video, self.made_for["fps"], max_seconds)
         length = self.made_for["num_frames"]
         starts = raw_videos.window_starts(count, length, stride, "shift")
         ranges = [(start, start + length) for start in starts]
@@ -154,6 +204,7 @@ class Predictor:
             # Pair k shows frame k + 1.
             (start + 1) / self.made_for["fps"],
             (end + 1) / self.made_for["fps"],
+            self.made_for["fps"],
             size,
         )
 

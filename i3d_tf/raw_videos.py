@@ -6,6 +6,7 @@ first frame, which has no flow, is left out.
 
 import collections
 import itertools
+import math
 
 import numpy as np
 
@@ -17,12 +18,17 @@ from flow.video import VideoError, decode, read_video, resample
 TAILS = ("drop", "shift", "loop")
 
 
-def count_pairs(video, fps):
+def count_pairs(video, fps, max_seconds=math.inf):
     """How many pairs a video has at this rate, at least 1; decodes it.
 
-    Raises VideoError if it cannot be decoded or has one frame.
+    Raises VideoError if it cannot be decoded, has one frame or is longer than
+    `max_seconds`, beyond which it is not decoded.
     """
-    frames = sum(1 for _ in resample(decode(video), fps))
+    frames = 0
+    for _ in resample(decode(video), fps):
+        frames += 1
+        if frames > max_seconds * fps:
+            raise VideoError(f"{video}: is longer than {max_seconds} s")
     if frames < 2:
         raise VideoError(
             f"{video}: {frames} frame at {fps} fps; needed are at least 2, as in "

@@ -70,13 +70,14 @@ def test_heat_and_cells_of_the_activation_map(tmp_path):
     # Class "b" is the likeliest: first at the left half of the crop, later at the
     # right one; "a" has the first half of the time, "b" the second.
     rgb = np.full((16, 240, 320, 3), 128, np.uint8)
-    activation = np.zeros((2, 2, 2, 2), np.float32)
+    activation = np.zeros((2, 2, 2, 3), np.float32)
     activation[0, :, 0, 1] = activation[1, :, 1, 1] = 6
-    activation[0, ..., 0] = 8
-    activation[0, :, 0, 0] = 0
+    activation[0, ..., 0], activation[0, ..., 2] = 5, -5
     path = tmp_path / "video.mp4"
     pictures.annotate_video(
-        path, rgb, None, ["a", "b"], [0.4, 0.6], activation=activation, size=200
+        *(path, rgb, None, ["a", "b", "c"], [0.3, 0.6, 0.1]),
+        activation=activation,
+        size=200,
     )
     frames = decode(path)[0].astype(int)
     assert frames.shape[2] == 640
