@@ -5,8 +5,15 @@ comparable with published ones if the network is Kinetics-400's RGB I3D, and cli
 as many frames.
 """
 
+import itertools
+
 import numpy as np
 import tensorflow as tf
+import tqdm
+
+from flow import files
+from flow.video import VideoError, decode, resample
+from flow.video_files import find_videos
 
 SIZE = 224  # px
 
@@ -30,6 +37,38 @@ def network_input(videos):
     frames = tf.compat.v1.image.resize_bilinear(frames, [SIZE, SIZE])
     frames = tf.reshape(frames, tf.concat([shape[:2], [SIZE, SIZE, 3]], 0))
     return frames * (2 / 255) - 1
+
+
+def folder_features(model, folder, *, num_frames, fps=None):
+    """RGB's logits of the first frames of each video of a folder, `[N, classes]`.
+
+    Args:
+      model: an `ExportedModel` of 224 px that has RGB.
+      folder: of videos.
+      num_frames: T of a clip, at least 9.
+      fps: rate that videos are brought to; None: every stored frame.
+
+    Raises:
+      ValueError: the model is another, there are no videos, or one cannot be decoded or
+        has fewer frames.
+    """
+    if not model.output_names("default") or model.made_for["size"] != SIZE:
+        raise ValueError(
+            f"{model.model_dir}: has streams {', '.join(model.made_for['streams'])} of "
+            f"{model.made_for['size']} px; FVD wants RGB of {SIZE} px"
+        )
+    folder, found = files.as_path(folder), []
+    for path in tqdm.tqdm(find_videos(folder), desc=str(folder), unit=" videos"):
+        decoded = decode(folder / path)
+        images = resample(decoded, fps) if fps else (image for *_, image in decoded)
+        frames = list(itertools.islice(images, num_frames))
+        if len(frames) < num_frames:
+            raise VideoError(
+                f"{folder / path}: {len(frames)} frames; needed are {num_frames}"
+            )
+        clip = network_input(np.stack(frames)[None])
+        found.append(model("default", rgb_input=clip)["default"][0])
+    return np.stack(found)
 
 
 def frechet_distance(first, second):

@@ -1,10 +1,20 @@
 """Fréchet distance against its closed forms, and the reference's preprocessing."""
 
+import json
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import scipy.linalg
+import tiny
+from tiny import moving_texture
 
-from i3d_tf.fvd import frechet_distance, network_input
+from i3d_tf.config import Data
+from i3d_tf.export import export
+from i3d_tf.exported import ExportedModel
+from i3d_tf.fvd import folder_features, frechet_distance, network_input
+from i3d_tf.streams import RGB
 
 
 def with_moments(rng, count, mean, covariance):
@@ -112,3 +122,61 @@ def test_other_videos_are_refused():
         ValueError, match=r"\(3, 48, 80, 3\); expected \[B, T, H, W, 3\]"
     ):
         network_input(np.zeros((3, 48, 80, 3)))
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """An RGB network of 224 px, an eighth as wide."""
+    models = tiny.networks(7, (RGB,), size=224)
+    labels = [str(number) for number in range(7)]
+    path = tmp_path_factory.mktemp("fvd") / "model"
+    data = Data("x", num_frames=9, size=224, smaller_side=256)
+    export(models, labels, data, path, endpoints=())
+    return path, models["rgb"]
+
+
+def test_videos_of_folders(exported, write_video, tmp_path, monkeypatch, capsys):
+    path, network = exported
+    wanted = []
+    for folder, seed in (("real", 0), ("made", 10)):
+        logits = []
+        for number in range(3):
+            # Those of the second folder are dark.
+            frames = moving_texture(13, 40, 30, seed + number) // (1 + seed)
+            write_video(tmp_path / folder / f"{number}.avi", frames, fps=10)
+            clip = network_input(frames[None, :10].astype(np.float32))
+            logits.append(network(clip)[0].numpy())
+        wanted.append(np.stack(logits))
+    model = ExportedModel(path)
+    found = [
+        folder_features(model, tmp_path / folder, num_frames=10)
+        for folder in ("real", "made")
+    ]
+    np.testing.assert_allclose(found, wanted, atol=1e-4)
+    distance = frechet_distance(*wanted)
+    assert distance > 1e-3
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "experiments.fvd", f"--model={path}"),
+            *(f"--first={tmp_path / 'real'}", f"--second={tmp_path / 'made'}"),
+            *("--frames=10", "--format=json"),
+        ],
+        capture_output=True,
+        encoding="utf-8",
+    )
+    assert done.returncode == 0, done.stderr
+    record = json.loads(done.stdout)
+    assert (record["videos"], record["frames"]) == ([3, 3], 10)
+    np.testing.assert_allclose(record["fvd"], distance, rtol=1e-3, atol=1e-5)
+    with pytest.raises(ValueError, match="0.avi: 13 frames; needed are 14"):
+        folder_features(model, tmp_path / "real", num_frames=14)
+    # At 25 a second the frames of 10 are shown two or three times.
+    assert len(folder_features(model, tmp_path / "real", num_frames=14, fps=25)) == 3
+
+
+def test_a_model_of_another_size_is_told(tmp_path):
+    models = tiny.networks(3, (RGB,))
+    data = Data("x", num_frames=9, size=32, smaller_side=40)
+    export(models, ["a", "b", "c"], data, tmp_path / "model", endpoints=())
+    with pytest.raises(ValueError, match="streams rgb of 32 px; FVD wants RGB of 224"):
+        folder_features(ExportedModel(tmp_path / "model"), tmp_path, num_frames=9)

@@ -93,9 +93,9 @@ def config(steps=4, **changes):
     return Config(**{**values, **changes})
 
 
-def networks(num_classes, streams):
-    """Networks an eighth as wide for 32x32 px, with statistics as after training."""
-    models = build_two_stream(num_classes, streams, size=32, width=0.125, seed=0)
+def networks(num_classes, streams, size=32):
+    """Networks an eighth as wide, with statistics as after training."""
+    models = build_two_stream(num_classes, streams, size=size, width=0.125, seed=0)
     rng = np.random.default_rng(0)
     for model in models.values():
         for variable in model.variables:
