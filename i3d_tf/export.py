@@ -9,6 +9,7 @@ import tempfile
 import tensorflow as tf
 
 from flow.video import FPS
+from i3d_tf.exported import LABELS, PREPROCESSING
 from i3d_tf.fast.views import with_features
 from i3d_tf.fine_tuning import ENDPOINTS as TRUNK
 from i3d_tf.fine_tuning import HEAD
@@ -16,9 +17,6 @@ from i3d_tf.serving.signatures import action_signatures, pose_signatures
 from i3d_tf.tasks import task_of
 from i3d_tf.trunk import AVERAGE_POOL
 
-# Files among the SavedModel's assets.
-LABELS = "labels.txt"
-PREPROCESSING = "preprocessing.json"
 _OF_PICTURES = {
     "cut": "the square in the middle, resized",
     "joints": "m in the camera's coordinates: x to the right, y down, z away from it",
@@ -82,23 +80,6 @@ def export(models, labels, data, output, endpoints=ENDPOINTS):
         aside.rename(output)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
-
-
-def read_assets(model_dir):
-    """(class names, preprocessing dict) of an exported model.
-
-    Raises ValueError if `model_dir` is not one of `export`.
-    """
-    assets = pathlib.Path(model_dir) / "assets"
-    try:
-        # Not splitlines(): a class name may hold a Unicode line separator.
-        labels = (assets / LABELS).read_text("utf-8").split("\n")[:-1]
-        return labels, json.loads((assets / PREPROCESSING).read_text("utf-8"))
-    except OSError as error:
-        raise ValueError(
-            f"{model_dir}: not a SavedModel of experiments.export ({error.strerror}: "
-            f"{error.filename})"
-        ) from None
 
 
 def _module(models, labels, data, assets, endpoints):

@@ -1,11 +1,32 @@
 """A SavedModel of `export.export`, read once, with what it was made for."""
 
 import functools
+import json
+import pathlib
 
 import numpy as np
 import tensorflow as tf
 
-from i3d_tf.export import read_assets
+# Files among the SavedModel's assets.
+LABELS = "labels.txt"
+PREPROCESSING = "preprocessing.json"
+
+
+def read_assets(model_dir):
+    """(class names, preprocessing dict) of an exported model.
+
+    Raises ValueError if `model_dir` is not one of `export`.
+    """
+    assets = pathlib.Path(model_dir) / "assets"
+    try:
+        # Not splitlines(): a class name may hold a Unicode line separator.
+        labels = (assets / LABELS).read_text("utf-8").split("\n")[:-1]
+        return labels, json.loads((assets / PREPROCESSING).read_text("utf-8"))
+    except OSError as error:
+        raise ValueError(
+            f"{model_dir}: not a SavedModel of experiments.export ({error.strerror}: "
+            f"{error.filename})"
+        ) from None
 
 
 class ExportedModel:

@@ -42,7 +42,7 @@ def read_pairs(video, made_for, *, first=0, with_flow, engine=TVL1.engine):
 
     Args:
       video: path of the file.
-      made_for: "fps" and "smaller_side" of `export.read_assets`.
+      made_for: "fps" and "smaller_side" of `exported.read_assets`.
       first: the pair to begin with.
       with_flow, engine: as of `pairs_of`.
 

@@ -20,7 +20,7 @@ from i3d_tf.datasets.poses.builder import TwoStreamPoses
 from i3d_tf.distillation import report, study
 from i3d_tf.distillation.recipes import MARS, depth_to_rgb
 from i3d_tf.evaluation.runs import evaluate_runs
-from i3d_tf.export import read_assets
+from i3d_tf.exported import read_assets
 from i3d_tf.prediction import Predictor
 from i3d_tf.streams import DEPTH, RGB
 

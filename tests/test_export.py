@@ -11,7 +11,8 @@ import tensorflow as tf
 import tiny
 
 from i3d_tf.config import Data
-from i3d_tf.export import export, read_assets
+from i3d_tf.export import export
+from i3d_tf.exported import read_assets
 from i3d_tf.streams import FLOW, RGB
 
 LABELS = ["Hürdenlauf", "playing cricket", "跑步"]

@@ -8,8 +8,8 @@ from i3d_tf.streams import FLOW, RGB
 _CLASSES = 400
 
 
-def export_random(path, data, streams=(RGB, FLOW), width=1.0):
+def export_random(path, data, streams=(RGB, FLOW), width=1.0, endpoints=()):
     """Writes a SavedModel of networks of these streams, for a `config.Data`."""
     models = build_two_stream(_CLASSES, streams, size=data.size, width=width)
     labels = [str(number) for number in range(_CLASSES)]
-    export(models, labels, data, path, endpoints=())
+    export(models, labels, data, path, endpoints=endpoints)
