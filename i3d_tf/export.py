@@ -34,6 +34,7 @@ def export(models, labels, data, output, endpoints=ENDPOINTS):
     fps. Signatures, of which those that need another stream are left out:
 
     - `serving_default`: clips of all streams, fused 1:1; `rgb`, `flow`: of one;
+    - `normalised`: of all streams as float32 in [-1, 1], as the networks take them;
     - `video`: `frames` uint8 `[B, T, H, W, 3]` of any size at 25 fps, T >= 2, whose
       middle is resized, cropped and, if there is a flow stream, given its flow;
     - `encoded`: `encoded` `[N]`, JPEGs of a video's frames or one GIF;
@@ -44,7 +45,7 @@ def export(models, labels, data, output, endpoints=ENDPOINTS):
     - `features`: clips -> `<stream>_<endpoint>`; `<stream>_features`: of one stream;
     - `default`: `rgb_input` float32 in [-1, 1] -> `default`, RGB's logits, as TF-Hub's.
 
-    The first six answer `logits` and `probabilities` `[B, num_classes]`,
+    The first seven answer `logits` and `probabilities` `[B, num_classes]`,
     `<stream>_logits` of each stream, and `classes` (strings) and `scores`
     (probabilities) `[B, 5]`, the best first.
 

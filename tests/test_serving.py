@@ -64,7 +64,7 @@ def in_range(clips):
 
 def test_there_are_all_signatures(signatures):
     assert set(signatures) == {
-        *("serving_default", "rgb", "flow", "activation"),
+        *("serving_default", "normalised", "rgb", "flow", "activation"),
         *("features", "rgb_features", "flow_features"),
         *("video", "encoded", "default"),
     }
@@ -74,7 +74,8 @@ def test_a_model_without_flow_has_the_same_but_flow(models, tmp_path):
     export({"rgb": models["rgb"]}, LABELS, DATA, tmp_path / "rgb")
     model = tf.saved_model.load(str(tmp_path / "rgb"))
     assert set(model.signatures) == {
-        *("serving_default", "rgb", "activation", "features", "rgb_features"),
+        *("serving_default", "normalised", "rgb", "activation"),
+        *("features", "rgb_features"),
         *("video", "encoded", "default"),
     }
     frames = moving_texture(12)[None]
@@ -98,6 +99,16 @@ def test_one_stream(models, signatures, name):
     np.testing.assert_allclose(got["probabilities"].sum(-1), 1, atol=1e-6)
     best = [LABELS[index] for index in logits.argmax(-1)]
     assert [row[0].decode() for row in got["classes"]] == best
+
+
+def test_floats_in_the_networks_range(signatures):
+    clips = random_clips()
+    wanted = call(signatures["serving_default"], **clips)
+    clips = {name: clip.astype(np.float32) for name, clip in in_range(clips).items()}
+    got = call(signatures["normalised"], **clips)
+    assert set(got) == set(wanted)
+    for name in ("logits", "rgb_logits", "flow_logits"):
+        np.testing.assert_allclose(got[name], wanted[name], atol=1e-5)
 
 
 def test_features_are_the_endpoints(models, signatures):
@@ -267,7 +278,7 @@ def test_video_is_as_the_offline_way_on_real_clips(exported, data_dir):
     assert len(clips) > 100
     predictor = Predictor(exported)
     model = tf.saved_model.load(str(exported))
-    for path in clips[::9]:
+    for path in clips:
         frames = np.stack(list(resample(decode(folder / path), 25)))
         offline = predictor(folder / path)
         got = call(model.signatures["video"], frames=frames[None])

@@ -68,6 +68,11 @@ def action_signatures(networks, labels, data, endpoints):
     def answers(**clips_):
         return _answers(outputs(clips_), labels)
 
+    def normalised(**clips_):
+        return _answers(
+            {name: run[name](clip) for name, clip in clips_.items()}, labels
+        )
+
     def activation(**clips_):
         found = outputs(clips_)
         # Pool and classifier are linear, and can be taken in the other order.
@@ -88,6 +93,10 @@ def action_signatures(networks, labels, data, endpoints):
     made = {"serving_default": _signature(answers, inputs)}
     for name, one in inputs.items():
         made[name] = _signature(answers, {name: one})
+    made["normalised"] = _signature(
+        normalised,
+        {name: one._replace(dtype="float32") for name, one in inputs.items()},
+    )
     made["activation"] = _signature(activation, inputs)
     if endpoints:
         made["features"] = _signature(features, inputs)
