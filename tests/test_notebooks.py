@@ -16,7 +16,8 @@ from nbclient.exceptions import CellExecutionError
 from experiments.sample_scenes import CLASSES
 from i3d_tf import RGB, build_i3d
 from i3d_tf.checkpoints import load_workdir, read_config
-from i3d_tf.export import export, read_assets
+from i3d_tf.export import export
+from i3d_tf.exported import read_assets
 from i3d_tf.fine_tuning import HEAD
 from i3d_tf.streams import FLOW
 
