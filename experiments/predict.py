@@ -50,6 +50,8 @@ def main():
     from i3d_tf.prediction import Predictor
 
     if len(_VIDEO.value) == 1 and _VIDEO.value[0].isdecimal():
+        if _OUTPUT.value or _STRIDE.value:
+            raise ValueError("--output and --stride are for files, not for a camera")
         return _watch(Predictor(_MODEL.value, engine=_ENGINE.value))
     videos = _videos()
     predictor = Predictor(_MODEL.value, engine=_ENGINE.value)

@@ -175,7 +175,7 @@ class FeatureExtractor:
             last, begin, end = map(int, steps.part(first, frames, self._chunk))
             begins = steps.stride * np.arange(first, last)
             times = [
-                self._times(at, at + steps.stride * steps.joined, frames)
+                self._times(at, at + steps.stride * steps.joined, count)
                 for at in begins
             ]
             skipped = begin // steps.stride
@@ -186,7 +186,8 @@ class FeatureExtractor:
 
     def _times(self, begin, end, count):
         """`[1, 2]` seconds of the frames of pairs: pair k shows frame k + 1."""
-        frames = np.array([[begin, min(end, count)]]) + 1
+        # Of a looped video all is within its one round.
+        frames = np.minimum([[begin, end]], count) + 1
         return frames / self._model.made_for["fps"]
 
     def _run(self, stream, clip):

@@ -215,6 +215,7 @@ def test_short_videos_are_looped_or_refused(models, model, write_video, tmp_path
         np.testing.assert_allclose(
             found.values["rgb"], wanted.mean(0, keepdims=True), atol=1e-4
         )
+        np.testing.assert_allclose(found.times, [[1 / 25, 6 / 25]])
         settings = Settings(window=window, streams=("rgb",), loop_short=False)
         with pytest.raises(ValueError) as error:
             FeatureExtractor(model, settings)(path)

@@ -296,6 +296,22 @@ def test_command_prints_a_table_for_each(model_dir, write_video, tmp_path):
     assert [lines[0], lines[len(lines) // 2]] == [str(path) for path in paths]
 
 
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (
+            ["--stride=9"],
+            "error: --output and --stride are for files, not for a camera",
+        ),
+        ([], "error: camera 99: cannot be opened, or ended after 0 of 10 frames"),
+    ],
+)
+def test_command_of_a_camera(model_dir, flags, told):
+    done = _run(f"--model={model_dir}", "--video=99", *flags)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert done.stderr.splitlines()[-1] == f"error: {told}"
+
+
 def test_two_videos_of_one_name_are_refused(model_dir, write_video, tmp_path):
     for folder in ("a", "b"):
         write_video(tmp_path / folder / "one.avi", moving_texture(11))
