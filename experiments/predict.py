@@ -23,6 +23,7 @@ named after the video. Of a model of RGB alone no flow is computed, and none is 
 
 import collections
 import json
+import os
 import pathlib
 import sys
 
@@ -30,6 +31,10 @@ from absl import flags
 
 from experiments import command
 from flow.tvl1 import ENGINES, TVL1
+
+# TensorFlow imports Keras with itself, most of a second for what no prediction needs;
+# told so, it looks for Keras 2 instead, and does without where there is none.
+os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 
 _MODEL = flags.DEFINE_string("model", None, "SavedModel of export.", required=True)
 _VIDEO = flags.DEFINE_multi_string(
@@ -93,8 +98,6 @@ def _videos():
 
 def _predict(predictor, video, output):
     """Prints what a video shows, and leaves it in `output` if that is not None."""
-    from flow.files import write_json
-    from i3d_tf import pictures
     from i3d_tf.prediction import Summary
 
     summary, windows, samples = Summary(), [], []
@@ -116,7 +119,10 @@ def _predict(predictor, video, output):
     else:
         predictions = seen([predictor(video)])
     if output:
-        pictures.annotate_windows(output / "annotated.mp4", predictions)
+        # Here, as matplotlib takes a while that others need not wait.
+        from i3d_tf.annotated_video import annotate_windows
+
+        annotate_windows(output / "annotated.mp4", predictions)
     else:
         collections.deque(predictions, maxlen=0)
     best = summary.best(_TOP.value)
@@ -128,13 +134,21 @@ def _predict(predictor, video, output):
     else:
         _print_table(best)
     if output:
-        write_json(output / "prediction.json", record)
-        pictures.sample_sheet(samples, output / "frames.png")
-        classes = [label for label, _ in summary.best(5)]
-        curves = summary.over_time(classes)
-        pictures.class_curves(*curves, classes, output / "over_time.png")
-        # Beside the result, so that JSON on stdout stays JSON.
-        print(f"{output}: annotated video and pictures", file=sys.stderr)
+        _write(output, record, samples, summary)
+
+
+def _write(output, record, samples, summary):
+    """What is left of a video beside its annotated one."""
+    from flow.files import write_json
+    from i3d_tf import pictures
+
+    write_json(output / "prediction.json", record)
+    pictures.sample_sheet(samples, output / "frames.png")
+    classes = [label for label, _ in summary.best(5)]
+    curves = summary.over_time(classes)
+    pictures.class_curves(*curves, classes, output / "over_time.png")
+    # Beside the result, so that JSON on stdout stays JSON.
+    print(f"{output}: annotated video and pictures", file=sys.stderr)
 
 
 def _watch(predictor):
