@@ -26,7 +26,8 @@ _DTYPE = flags.DEFINE_enum(
 _ENDPOINTS = flags.DEFINE_list(
     "endpoints",
     None,
-    "Layers whose features are served; default: Mixed_4f,Mixed_5c,AvgPool3d_6a_7x7.",
+    "Layers whose features are served; these instead of Mixed_4f, Mixed_5c, "
+    "AvgPool3d_6a_7x7 and Logits-Conv3d_0c_1x1.",
 )
 
 

@@ -8,8 +8,8 @@ r"""Writes features of videos, one file for each, beside a report.
 Each window of --window frames at 25 fps gives a feature: the mean over time and space
 of the layer --endpoint. `--window 0` runs each video as one clip instead,
 convolutionally, and gives the mean over space of each of the layer's time steps, 25 / 8
-a second for Mixed_5c; they are those of the network on the whole, and take no more
-memory for a long video than for a short one. A video's file has
+a second for Mixed_5c; they are those of the network on the whole, computed in parts,
+so that a long video takes no more memory but for its features. A video's file has
 
     rgb, flow   [N, C] float32; [N, crops, C] of several crops
     times       [N, 2], begin and end in seconds
@@ -24,6 +24,7 @@ from absl import flags
 
 from experiments import command
 from flow.tvl1 import ENGINES, TVL1
+from i3d_tf.raw_videos import TAILS
 
 _MODEL = flags.DEFINE_string("model", None, "SavedModel of export.", required=True)
 _VIDEOS = flags.DEFINE_string("videos", None, "Folder of videos.", required=True)
@@ -47,7 +48,7 @@ _CROPS = flags.DEFINE_integer(
 _TAIL = flags.DEFINE_enum(
     "tail",
     "drop",
-    ["drop", "shift", "loop"],
+    TAILS,
     "Frames behind the last whole window: none, a window that ends with the video, or "
     "one that loops what it has.",
 )
@@ -63,9 +64,9 @@ _RESUME = flags.DEFINE_bool("resume", True, "Keep files that are there.")
 def main():
     from i3d_tf.exported import ExportedModel
     from i3d_tf.feature_folder import extract_folder
-    from i3d_tf.features import FeatureExtractor, Settings
+    from i3d_tf.features import FeatureExtractor, FeatureSettings
 
-    settings = Settings(
+    settings = FeatureSettings(
         endpoint=_ENDPOINT.value,
         window=_WINDOW.value or None,
         stride=_STRIDE.value,

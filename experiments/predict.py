@@ -5,8 +5,8 @@
     python -m experiments.predict --model models/demo --video hour.mp4 --stride 64
     python -m experiments.predict --model models/demo --video 0
 
---video is a file, a folder of them, an address of object storage, or the number of a
-camera; it is repeatable. A video's classes are printed with their probabilities as soon
+--video is a file, a folder of them or an address of object storage, repeatable, or the
+number of a camera. A video's classes are printed with their probabilities as soon
 as it is done: as a table, or as a line of JSON. One that cannot be read among several
 is told on stderr, the others are classified, and the exit code is 1.
 
@@ -38,7 +38,7 @@ os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 
 _MODEL = flags.DEFINE_string("model", None, "SavedModel of export.", required=True)
 _VIDEO = flags.DEFINE_multi_string(
-    "video", None, "File, folder or camera's number; repeatable.", required=True
+    "video", None, "File or folder, repeatable; or a camera's number.", required=True
 )
 _OUTPUT = flags.DEFINE_string("output", None, "Folder for videos and pictures.")
 _FORMAT = flags.DEFINE_enum("format", "table", ["table", "json"], "Of what is printed.")
@@ -48,28 +48,29 @@ _STRIDE = flags.DEFINE_integer(
 )
 _ENGINE = flags.DEFINE_enum("engine", TVL1.engine, ENGINES, "TV-L1 implementation.")
 
-_SHEET_CLIPS = 8  # of a long video, whose picture would grow without end
+_SHEET_CLIPS = 3  # of a long video, whose picture would grow without end
 
 
 def main():
+    from flow import files
     from i3d_tf.prediction import Predictor
 
-    if len(_VIDEO.value) == 1 and _VIDEO.value[0].isdecimal():
-        if _OUTPUT.value or _STRIDE.value:
-            raise ValueError("--output and --stride are for files, not for a camera")
-        return _watch(Predictor(_MODEL.value, engine=_ENGINE.value))
+    cameras = [v for v in _VIDEO.value if v.isdecimal() and not files.exists(v)]
+    if cameras:
+        if len(_VIDEO.value) > 1 or _OUTPUT.value or _STRIDE.value:
+            raise ValueError(
+                f"camera {cameras[0]}: is looked at alone, without --output or --stride"
+            )
+        return _watch(Predictor(_MODEL.value, engine=_ENGINE.value), int(cameras[0]))
     videos = _videos()
     predictor = Predictor(_MODEL.value, engine=_ENGINE.value)
-    failed = 0
+    failed, output = 0, None
     for name, video in videos.items():
-        output = None
         if _OUTPUT.value:
             output = pathlib.Path(_OUTPUT.value)
             output = output / name if len(videos) > 1 else output
         try:
-            if len(videos) > 1 and _FORMAT.value == "table":
-                print(video)
-            _predict(predictor, video, output)
+            _predict(predictor, video, output, several=len(videos) > 1)
         except (ValueError, OSError) as error:
             if len(videos) == 1:
                 raise
@@ -96,20 +97,22 @@ def _videos():
     return found
 
 
-def _predict(predictor, video, output):
+def _predict(predictor, video, output, several):
     """Prints what a video shows, and leaves it in `output` if that is not None."""
-    from i3d_tf.prediction import Summary
+    from i3d_tf.summary import Summary, picture
 
-    summary, windows, samples = Summary(), [], []
+    windows, samples = [], []
 
     def seen(predictions):
         """The predictions as they come; what is printed is kept of them."""
-        for prediction in summary.watch(predictions):
+        for count, prediction in enumerate(predictions):
+            if several and _FORMAT.value == "table" and not count:
+                print(video)
             if _STRIDE.value:
                 windows.append(_window(prediction))
                 if _FORMAT.value == "table":
                     _print_window(windows[-1])
-            if len(samples) < _SHEET_CLIPS:
+            if output and count < _SHEET_CLIPS:
                 title = f"{video.name}: {prediction.classes[0]}"
                 samples.append((title, prediction.rgb, prediction.flow))
             yield prediction
@@ -117,14 +120,12 @@ def _predict(predictor, video, output):
     if _STRIDE.value:
         predictions = seen(predictor.windows(video, _STRIDE.value))
     else:
-        predictions = seen([predictor(video)])
+        predictions = seen(iter([predictor(video)]))
     if output:
-        # Here, as matplotlib takes a while that others need not wait.
-        from i3d_tf.annotated_video import annotate_windows
-
-        annotate_windows(output / "annotated.mp4", predictions)
+        summary = picture(predictions, output)
     else:
-        collections.deque(predictions, maxlen=0)
+        summary = Summary()
+        collections.deque(summary.watch(predictions), maxlen=0)
     best = summary.best(_TOP.value)
     record = {"video": str(video), "predictions": _as_json(best)}
     if windows:
@@ -134,29 +135,21 @@ def _predict(predictor, video, output):
     else:
         _print_table(best)
     if output:
-        _write(output, record, samples, summary)
+        from flow.files import write_json
+        from i3d_tf.pictures import sample_sheet
+
+        sample_sheet(samples, output / "frames.png")
+        write_json(output / "prediction.json", record)
+        # Beside the result, so that JSON on stdout stays JSON.
+        print(f"{output}: annotated video and pictures", file=sys.stderr)
 
 
-def _write(output, record, samples, summary):
-    """What is left of a video beside its annotated one."""
-    from flow.files import write_json
-    from i3d_tf import pictures
-
-    write_json(output / "prediction.json", record)
-    pictures.sample_sheet(samples, output / "frames.png")
-    classes = [label for label, _ in summary.best(5)]
-    curves = summary.over_time(classes)
-    pictures.class_curves(*curves, classes, output / "over_time.png")
-    # Beside the result, so that JSON on stdout stays JSON.
-    print(f"{output}: annotated video and pictures", file=sys.stderr)
-
-
-def _watch(predictor):
+def _watch(predictor, camera):
     """Prints what a camera shows, until it ends or Ctrl-C."""
     from i3d_tf.webcam import watch
 
-    (camera,) = map(int, _VIDEO.value)
-    for frames in watch(camera, predictor.made_for["num_frames"] + 1):
+    made_for = predictor.made_for
+    for frames in watch(camera, made_for["num_frames"] + 1, made_for["fps"]):
         best = predictor.of_frames(frames).best(_TOP.value)
         if _FORMAT.value == "json":
             record = {"camera": camera, "predictions": _as_json(best)}

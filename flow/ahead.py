@@ -14,7 +14,7 @@ def frames_with_flow(frames, tvl1, threads=None):
     """Yields (frame k, flow from frame k - 1 to k), k = 1 ... N - 1.
 
     As `tvl1.video_flow`; the engines leave Python's lock to others while they compute.
-    Besides what was yielded there are two frames for each thread, whatever N is.
+    Besides what was yielded there are at most 2 * threads + 1 frames, whatever N is.
 
     Args:
       frames: iterable of `[H, W, 3]` uint8 RGB, all of one size.

@@ -11,9 +11,10 @@ import logging
 import apache_beam as beam
 
 from flow.extract import extract_video, failure, new_entry
-from flow.extract_folder import REPORT, find_sources, prepare
+from flow.extract_folder import find_sources, prepare
 from flow.files import as_path, local_copy, write_json
 from flow.pool import LIMIT, ProcessDied, Workers
+from flow.report import REPORT
 from flow.settings import Settings
 
 

@@ -2,31 +2,25 @@
 
 import contextlib
 import functools
-import json
-import time
 
 import numpy as np
 
 from flow.chunks import CHUNK, grey_chunks
-from flow.extract import extract_video, failure, flow_path, new_entry, printable
+from flow.extract import extract_video, failure, flow_path, new_entry
 from flow.files import (
     as_path,
     exists,
     is_remote,
-    local_copy,
     make_folder,
-    remove_leftovers,
-    write_json,
 )
 from flow.pool import LIMIT, ProcessDied, Workers
 from flow.progress import Progress
+from flow.report import Report
 from flow.settings import Settings, refuse_other_settings
 from flow.tvl1 import MIN_SIDE
 from flow.video import estimate_frames
 from flow.video_files import find_videos
 
-REPORT = "report.json"
-REPORT_SECONDS = 60  # between two writes of the report
 # Frames from which on several processes work on one video; fewer take seconds.
 LONG = 500
 
@@ -66,37 +60,23 @@ def extract_folder(
     videos, output = as_path(videos), as_path(output)
     settings = settings or Settings()
     found = prepare(videos, output, settings, resume)
-    remove_leftovers(output)
     todo = [v for v in found if not (resume and exists(output / flow_path(v)))]
     if todo:
         # What "fast" compiles is kept on disk: done here, the processes find it there
         # and do not all compile it at the same time.
         settings.tvl1()(*np.zeros([2, MIN_SIDE, MIN_SIDE], np.uint8))
-    report = _read_report(output, found)
-    written = time.monotonic()
-    try:
-        with (
-            Workers(workers, limit) as processes,
-            Progress(videos, found, todo) as progress,
-        ):
-            look_after = functools.partial(
-                _look_after, processes, progress, videos, output, settings, resume
-            )
-            for video, entry in processes.look_after(look_after, found):
-                progress.end(video, entry)
-                report[entry["video"]] = entry
-                if time.monotonic() > written + REPORT_SECONDS:
-                    _write_report(output, report)
-                    written = time.monotonic()
-    except BaseException:
-        # Of a full disk, what is to be told is which flow video it struck.
-        with contextlib.suppress(OSError):
-            remove_leftovers(output)
-            if report:
-                _write_report(output, report)
-        raise
-    remove_leftovers(output)  # of processes that died
-    return _write_report(output, report)
+    with (
+        Report(output, found) as report,
+        Workers(workers, limit) as processes,
+        Progress(videos, found, todo) as progress,
+    ):
+        look_after = functools.partial(
+            _look_after, processes, progress, videos, output, settings, resume
+        )
+        for video, entry in processes.look_after(look_after, found):
+            progress.end(video, entry)
+            report.add(entry)
+    return report.entries
 
 
 def prepare(videos, output, settings, resume):
@@ -173,20 +153,3 @@ def _refuse_twins(videos, target):
                 f"{other} and {video} would both become {target(video)}; rename one of "
                 "them"
             )
-
-
-def _read_report(output, found):
-    """{video: entry} of the run before: what this one does not come to stays true."""
-    try:
-        with local_copy(output / REPORT) as local:
-            entries = json.loads(local.read_text("utf-8"))
-        names = {printable(video.as_posix()) for video in found}
-        return {e["video"]: e for e in entries if e["video"] in names}
-    except (OSError, ValueError, TypeError, KeyError):
-        return {}  # none, or somebody else's file
-
-
-def _write_report(output, report):
-    entries = sorted(report.values(), key=lambda entry: entry["video"])
-    write_json(output / REPORT, entries)
-    return entries

@@ -7,11 +7,11 @@ import functools
 import tqdm
 
 from flow.extract import failure, printable
-from flow.extract_folder import REPORT
 from flow.files import as_path, is_remote, make_folder, remove_leftovers, write_json
 from flow.flow_images import find_folders, find_places
 from flow.import_images import import_video, new_import_entry, target_path
 from flow.pool import LIMIT, ProcessDied, Workers
+from flow.report import REPORT
 from flow.settings import refuse_other_settings
 from flow.video_files import find_videos
 

@@ -64,9 +64,10 @@ def refuse_other_settings(targets, wanted):
 
 
 def made_otherwise(target, made, wanted):
-    """What to tell of the flow video `target` if its tags `made` are not as `wanted`.
+    """What to tell of a result `target` if it was `made` otherwise than is `wanted`.
 
-    None if they are. `wanted` is a dict of some of the tags.
+    None if it was not. `made` are the tags of a flow video, or a description of
+    features; `wanted` is a dict of some of them.
     """
     other = ", ".join(_differences(made, wanted))
     if not other:

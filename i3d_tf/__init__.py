@@ -15,7 +15,8 @@ __all__ = ["CT", "FLOW", "RGB", "Stream", *_BUILDERS]
 
 
 def __getattr__(name):
-    # Keras takes a second to import, a third of a prediction, which does without.
+    # Keras takes a second to import, which predictions do without
+    # (experiments/predict.py).
     if name in _BUILDERS:
         from i3d_tf import inception
 

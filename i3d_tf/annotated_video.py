@@ -42,8 +42,9 @@ def annotate_video(
       size: with `activation`, side of the crop in the middle that it belongs to, px.
 
     Raises:
-      ValueError: rgb or flow have other shapes or types, classes and scores differ
-        in number, scores are not in [0, 1], or fps is not in 0.1..1000.
+      ValueError: rgb, flow or activation have other shapes or types, classes and
+        scores differ in number, scores are not in [0, 1], fps is not in 0.1..1000, or
+        size is missing or larger than the frame.
     """
     if not 0.1 <= fps <= 1000:
         raise ValueError(f"fps is {fps}; expected 0.1..1000 frames per second")
@@ -58,14 +59,17 @@ def annotate_windows(path, predictions):
 
     Raises ValueError if there is none.
     """
+    following = iter(predictions)
+    first = next(following, None)
+    if first is None:
+        raise ValueError(f"{path}: a video needs at least one prediction")
 
     def pages():
-        following = itertools.chain(predictions, [None])
-        shown = next(following)
-        for after in following:
+        shown = first
+        for after in itertools.chain(following, [None]):
             end = len(shown.rgb)
             if after is not None:
-                end = min(end, round((after.begin - shown.begin) * FPS))
+                end = min(end, round((after.begin - shown.begin) * shown.fps))
             window = _pages(
                 *(path, shown.rgb, shown.flow, shown.classes, shown.scores),
                 *(shown.activation, shown.size),
@@ -73,7 +77,7 @@ def annotate_windows(path, predictions):
             yield from itertools.islice(window, end)
             shown = after
 
-    film.write_mp4(path, pages(), FPS)
+    film.write_mp4(path, pages(), first.fps)
 
 
 def _pages(path, rgb, flow, classes, scores, activation, size):
@@ -99,6 +103,7 @@ def _pages(path, rgb, flow, classes, scores, activation, size):
         max_flow = visualize.max_magnitude(flow, figures.FLOW_PERCENTILE)
         views.append(lambda index: visualize.flow_to_color(flow[index], max_flow))
     if activation is not None:
+        _check_activation(path, activation, classes, size, (height, width))
         heat = _heat(activation, best[0], frames, size)
         views.append(lambda index: _heated(rgb[index], heat(index)))
         over_time = softmax(activation.mean((1, 2)))[:, best].T
@@ -127,6 +132,18 @@ def _pages(path, rgb, flow, classes, scores, activation, size):
         page[line] = CURSOR
         yield page
         page[line] = under
+
+
+def _check_activation(path, activation, classes, size, sides):
+    shape = np.shape(activation)
+    if len(shape) != 4 or shape[-1] != len(classes) or not all(shape):
+        raise ValueError(
+            f"{path}: activation has shape {shape}; expected [t, h, w, {len(classes)}]"
+        )
+    if size is None or not 1 <= size <= min(sides):
+        raise ValueError(
+            f"{path}: size of the crop is {size}; expected 1..{min(sides)} px"
+        )
 
 
 def _heat(activation, best, frames, size):

@@ -4,10 +4,8 @@ import pathlib
 
 import gradio as gr
 
-from i3d_tf import pictures
-from i3d_tf.prediction import Summary
+from i3d_tf.summary import TOP, picture
 
-TOP = 5
 TITLE = "Two-Stream I3D"
 # As they are listed, and what each is called.
 _NAMES = {None: "both, 1:1", "rgb": "RGB", "flow": "flow"}
@@ -32,7 +30,7 @@ def build_page(predictor, folder, *, max_seconds, max_megabytes):
       max_seconds: longer videos are refused.
       max_megabytes: of a file; the page tells it, `launch` makes it so.
     """
-    made_for = predictor.made_for
+    folder, made_for = pathlib.Path(folder), predictor.made_for
     streams = [None, *made_for["streams"]] if len(made_for["streams"]) > 1 else [None]
     with_flow = "flow" in made_for["streams"]
 
@@ -40,7 +38,8 @@ def build_page(predictor, folder, *, max_seconds, max_megabytes):
         if video is None:
             return [None] * (2 + len(streams))
         try:
-            answers = describe(predictor, video, folder, max_seconds)
+            stride = made_for["num_frames"]
+            summary = picture(predictor.windows(video, stride, max_seconds), folder)
         except (ValueError, OSError) as error:
             # The path is one of this server's own.
             text = " ".join(str(error).split()).replace(f"{video}: ", "")
@@ -48,9 +47,9 @@ def build_page(predictor, folder, *, max_seconds, max_megabytes):
                 text, title="This video cannot be used", print_exception=False
             ) from error
         return [
-            str(answers["annotated"]),
-            str(answers["over_time"]),
-            *(dict(answers["best"][stream]) for stream in streams),
+            str(folder / "annotated.mp4"),
+            str(folder / "over_time.png"),
+            *(dict(summary.best(TOP, stream)) for stream in streams),
         ]
 
     # Files of visitors are deleted after an hour.
@@ -82,36 +81,10 @@ def build_page(predictor, folder, *, max_seconds, max_megabytes):
             ]
         gr.Markdown("Over the time of the video:")
         over_time = gr.Image(show_label=False, type="filepath", buttons=["download"])
-        video.change(show, video, [annotated, over_time, *labels])
+        # One after the other: a model uses all cores, and they share the folder.
+        shown = [annotated, over_time, *labels]
+        video.change(show, video, shown, concurrency_limit=1)
     return page
-
-
-def describe(predictor, video, folder, max_seconds):
-    """What the page shows of a video file.
-
-    Returns {"annotated": path of an mp4, "over_time": path of a picture, "best": {None
-    (all streams) or stream name: [(class, probability), ...]}}.
-
-    Raises ValueError if it cannot be decoded, is longer than `max_seconds` or has one
-    frame.
-    """
-    folder = pathlib.Path(folder)
-    summary, stride = Summary(), predictor.made_for["num_frames"]
-    windows = summary.watch(predictor.windows(video, stride, max_seconds))
-    pictures.annotate_windows(folder / "annotated.mp4", windows)
-    best = {
-        stream: summary.best(TOP, stream)
-        for stream in (None, *predictor.made_for["streams"])
-    }
-    classes = [label for label, _ in best[None]]
-    pictures.class_curves(
-        *summary.over_time(classes), classes, folder / "over_time.png"
-    )
-    return {
-        "annotated": folder / "annotated.mp4",
-        "over_time": folder / "over_time.png",
-        "best": best,
-    }
 
 
 def launch(page, host, port, max_megabytes):
@@ -121,15 +94,22 @@ def launch(page, host, port, max_megabytes):
     """
     # Of this machine: Gradio's own theme loads its fonts from elsewhere.
     theme = gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"])
-    _, address, _ = page.launch(
-        server_name=host,
-        server_port=port,
-        max_file_size=f"{max_megabytes}mb",
-        allowed_paths=[],
-        prevent_thread_lock=True,
-        quiet=True,
-        share=False,
-        theme=theme,
-        footer_links=[],
-    )
+    try:
+        _, address, _ = page.launch(
+            server_name=host,
+            server_port=port,
+            max_file_size=f"{max_megabytes}mb",
+            allowed_paths=[],
+            prevent_thread_lock=True,
+            quiet=True,
+            share=False,
+            theme=theme,
+            footer_links=[],
+        )
+    except OSError as error:
+        # Gradio speaks of a range of ports, whatever it was.
+        raise OSError(
+            f"cannot listen on port {port} of host {host}; is it taken, or not this "
+            "machine's?"
+        ) from error
     return address

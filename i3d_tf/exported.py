@@ -2,10 +2,11 @@
 
 import functools
 import json
-import pathlib
 
 import numpy as np
 import tensorflow as tf
+
+from flow.files import as_path
 
 # Files among the SavedModel's assets.
 LABELS = "labels.txt"
@@ -17,7 +18,7 @@ def read_assets(model_dir):
 
     Raises ValueError if `model_dir` is not one of `export`.
     """
-    assets = pathlib.Path(model_dir) / "assets"
+    assets = as_path(model_dir) / "assets"
     try:
         # Not splitlines(): a class name may hold a Unicode line separator.
         labels = (assets / LABELS).read_text("utf-8").split("\n")[:-1]

@@ -4,16 +4,24 @@ Both hold the same: an array for each stream, `times`, and `description`, a JSON
 how they were made.
 """
 
+import contextlib
 import json
 import pathlib
+import zipfile
+import zlib
 
 import numpy as np
 import tensorflow as tf
+from google.protobuf.message import DecodeError
 
 from flow.files import local_copy, written_aside
 from i3d_tf.features import Features
 
 FORMATS = ("npz", "tfrecord")
+_STREAMS = ("rgb", "flow")
+# What NumPy and TensorFlow raise for files that are damaged, or others.
+_DAMAGE = (OSError, ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile)
+_DAMAGE += (zlib.error, tf.errors.OpError, DecodeError)
 
 
 def write(path, features, description):
@@ -37,18 +45,23 @@ def write(path, features, description):
 def read(path):
     """(`Features`, description) of a file of `write`.
 
-    Raises ValueError if it is none.
+    Raises ValueError if it is none, or damaged.
     """
-    try:
-        with local_copy(path) as local:
-            arrays, text = (_read_npz if _is_npz(path) else _read_record)(local)
-        return Features(arrays, arrays.pop("times")), json.loads(text)
-    except (OSError, ValueError, KeyError, EOFError, tf.errors.OpError) as error:
-        reason = " ".join(str(error).split())
-        raise ValueError(f"{path}: is no file of features ({reason})") from error
+    with _opened(path) as (arrays, description):
+        values = {name: arrays[name] for name in arrays if name in _STREAMS}
+        return Features(values, arrays["times"]), description
 
 
-def parse(record, streams=("rgb", "flow")):
+def describe(path):
+    """(how many features, description) of a file of `write`; an .npz is not read whole.
+
+    Raises ValueError as `read`.
+    """
+    with _opened(path) as (arrays, description):
+        return len(arrays["times"]), description
+
+
+def parse(record, streams=_STREAMS):
     """The record of a .tfrecord -> {"rgb", "flow", "times": tensor}.
 
     For `Dataset.map`: tf.data.TFRecordDataset(paths).map(parse).
@@ -60,18 +73,27 @@ def parse(record, streams=("rgb", "flow")):
     return {name: _tensor(name, data) for name, data in strings.items()}
 
 
-def _read_npz(path):
-    with np.load(path) as file:
-        arrays = dict(file)
-    return arrays, arrays.pop("description").item()
-
-
-def _read_record(path):
-    (record,) = tf.data.TFRecordDataset(str(path)).as_numpy_iterator()
-    feature = dict(tf.train.Example.FromString(record).features.feature)
-    data = {name: one.bytes_list.value[0] for name, one in feature.items()}
-    text = data.pop("description").decode()
-    return {name: _tensor(name, one).numpy() for name, one in data.items()}, text
+@contextlib.contextmanager
+def _opened(path):
+    """(mapping of arrays, description); errors of either format become ValueErrors."""
+    try:
+        with local_copy(path) as local, contextlib.ExitStack() as stack:
+            if _is_npz(path):
+                arrays = stack.enter_context(np.load(local))
+                text = arrays["description"].item()
+            else:
+                (record,) = tf.data.TFRecordDataset(str(local)).as_numpy_iterator()
+                feature = tf.train.Example.FromString(record).features.feature
+                data = {name: one.bytes_list.value[0] for name, one in feature.items()}
+                text = data.pop("description").decode()
+                arrays = {k: _tensor(k, one).numpy() for k, one in data.items()}
+            description = json.loads(text)
+            if not isinstance(description, dict):
+                raise ValueError(f"its description is {text}")
+            yield arrays, description
+    except _DAMAGE as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(f"{path}: is no file of features ({reason})") from error
 
 
 def _tensor(name, data):

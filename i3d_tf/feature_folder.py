@@ -2,11 +2,14 @@
 
 import time
 
+import av
+import cv2
 import tqdm
 
 from flow.extract import failure, look_at, printable
-from flow.extract_folder import REPORT, find_sources
-from flow.files import as_path, exists, make_folder, write_json
+from flow.extract_folder import find_sources
+from flow.files import as_path, exists, make_folder
+from flow.report import Report
 from flow.settings import made_otherwise
 from i3d_tf import feature_files
 
@@ -25,7 +28,8 @@ def extract_folder(videos, output, extractor, *, format="npz", resume=True):
       videos, output: folders, here or in object storage.
       extractor: a `features.FeatureExtractor`.
       format: of `feature_files.FORMATS`.
-      resume: to keep files that are there and were made alike of the same video.
+      resume: to keep files that are there and were made alike, of a video of the same
+        name and number of bytes; others are failures.
 
     Returns that list.
 
@@ -41,21 +45,20 @@ def extract_folder(videos, output, extractor, *, format="npz", resume=True):
 
     found = find_sources(videos, output, target)
     make_folder(output)
-    report = []
-    try:
-        with tqdm.tqdm(found, desc="features", unit=" videos") as bar:
-            for video in bar:
-                began = time.monotonic()
-                entry = {"video": printable(video.as_posix())}
-                path = output / target(video)
-                entry.update(_extract(videos / video, path, extractor, resume))
-                entry["seconds"] = round(time.monotonic() - began, 3)
-                report.append(entry)
-                if entry["state"] == "failed":
-                    bar.write(f"failed: {entry['reason']}")
-    finally:
-        write_json(output / REPORT, report)
-    return report
+    with (
+        Report(output, found) as report,
+        tqdm.tqdm(found, desc="features", unit=" videos") as bar,
+    ):
+        for video in bar:
+            began = time.monotonic()
+            entry = {"video": printable(video.as_posix())}
+            path = output / target(video)
+            entry.update(_extract(videos / video, path, extractor, resume))
+            entry["seconds"] = round(time.monotonic() - began, 3)
+            report.add(entry)
+            if entry["state"] == "failed":
+                bar.write(f"failed: {entry['reason']}")
+    return report.entries
 
 
 def _extract(source, path, extractor, resume):
@@ -68,16 +71,18 @@ def _extract(source, path, extractor, resume):
             "video": source.name,
             "source_bytes": size,
         }
-        state = "skipped" if resume and exists(path) else "done"
-        if state == "skipped":
-            features, made = feature_files.read(path)
+        if resume and exists(path):
+            state = "skipped"
+            count, made = feature_files.describe(path)
             other = made_otherwise(path, made, description)
             if other:
                 raise ValueError(other)
         else:
+            state = "done"
             features = extractor(source)
+            count = len(features.times)
             feature_files.write(path, features, description)
-        entry.update(state=state, features=len(features.times))
-    except ValueError as error:
+        entry.update(state=state, features=count)
+    except (ValueError, av.error.FFmpegError, cv2.error, MemoryError) as error:
         entry["reason"] = failure(source, error)
     return entry

@@ -17,7 +17,7 @@ _FEATURES = "_features"  # what signatures of one stream's features end with
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
+class FeatureSettings:
     """What is taken of a video.
 
     Attributes:
@@ -47,7 +47,7 @@ class Settings:
     def __post_init__(self):
         steps_of(self.endpoint)
         # Refuses crops that there are not, and short windows.
-        protocols.views(self.window or MIN_FRAMES, 1, self.crops)
+        protocols.views(self.least, 1, self.crops)
         if self.stride is not None and (self.window is None or self.stride < 1):
             raise ValueError(
                 f"stride is {self.stride}; it must be at least 1, and a whole video "
@@ -57,6 +57,11 @@ class Settings:
             raise ValueError(
                 f"tail is {self.tail!r}; known: {', '.join(raw_videos.TAILS)}"
             )
+
+    @property
+    def least(self):
+        """Frames that a video needs if it is not to be looped."""
+        return MIN_FRAMES if self.window is None else self.window
 
 
 class Features(NamedTuple):
@@ -85,7 +90,7 @@ class FeatureExtractor:
 
         Args:
           model: an `ExportedModel`.
-          settings: the `Settings`.
+          settings: the `FeatureSettings`.
           engine: of `TVL1`.
           chunk: frames, a multiple of 8, of whole videos that are run at once.
 
@@ -113,27 +118,28 @@ class FeatureExtractor:
     def __call__(self, video):
         """The `Features` of a video file.
 
-        Memory is that of a window, or of a chunk and what its steps see around it: 112
-        frames for the last layers.
+        Memory is, beside the features, that of a window, or of a chunk and what its
+        steps see around it: 112 frames for the last layers.
 
         Raises ValueError if it cannot be decoded, has fewer than 2 frames, or is short
         where that is refused.
         """
         count = raw_videos.count_pairs(video, self._model.made_for["fps"])
-        least = self.settings.window or MIN_FRAMES
+        least = self.settings.least
         if count < least and not self.settings.loop_short:
             raise VideoError(
                 f"{video}: {count + 1} frames at {self._model.made_for['fps']} fps; "
                 f"needed are {least} and the first, which has no flow"
             )
+        plan = (self._parts if self.settings.window is None else self._windows)(count)
+        ranges, times, kept = zip(*plan, strict=True)
         pairs = raw_videos.read_pairs(
             video,
             self._model.made_for,
+            count=ranges[-1][1],
             with_flow="flow" in self.streams,
             engine=self._engine,
         )
-        plan = self._windows(count) if self.settings.window else self._parts(count)
-        ranges, times, kept = zip(*plan, strict=True)
         found = {stream: [] for stream in self.streams}
         clips = raw_videos.cut(pairs, ranges)
         for clip, keep in zip(clips, kept, strict=True):
@@ -168,11 +174,14 @@ class FeatureExtractor:
 
     def _parts(self, count):
         """The same of the parts of a whole video; times of the steps that are kept."""
-        # Of fewer pairs than the network needs, looped, no step is behind the end.
+        # Fewer pairs than the network needs are looped; steps of their second round
+        # alone are left out.
         frames = max(count, MIN_FRAMES)
         steps, first, plan = steps_of(self.settings.endpoint), 0, []
-        while first < steps.count(frames):
+        total = min(steps.count(frames), -(-count // steps.stride))
+        while first < total:
             last, begin, end = map(int, steps.part(first, frames, self._chunk))
+            last = min(last, total)
             begins = steps.stride * np.arange(first, last)
             times = [
                 self._times(at, at + steps.stride * steps.joined, count)
@@ -197,7 +206,7 @@ class FeatureExtractor:
         corners = protocols.crop_corners(protocol, *clip.shape[1:3], size)
         (signs,) = (s.mirror_signs for s in STREAMS if s.name == stream)
         found = []
-        # One by one: several crops take as much longer as they are more, and memory.
+        # One by one: at once they would take no less time, and more memory.
         for top, left, mirrored in zip(*(np.asarray(c) for c in corners), strict=True):
             crop = clip[:, top : top + size, left : left + size]
             if mirrored:

@@ -1,6 +1,5 @@
 """Raw videos through an exported model, all preprocessing included."""
 
-import collections
 import math
 from typing import NamedTuple
 
@@ -51,52 +50,6 @@ class Prediction(NamedTuple):
         return softmax(self.activation.mean((1, 2)))
 
 
-class Summary:
-    """What several windows of a video say together; grows by a row for 8 frames.
-
-    Attributes:
-      count: windows so far.
-    """
-
-    def __init__(self):
-        self.count = 0
-        self._totals = collections.defaultdict(collections.Counter)
-        self._labels, self._times, self._rows = None, [], []
-
-    def watch(self, predictions):
-        """Yields the predictions, in their order, each once it is counted."""
-        for prediction in predictions:
-            self.count += 1
-            scores = {None: prediction.scores, **prediction.stream_scores}
-            for stream, values in scores.items():
-                named = zip(prediction.classes, values, strict=True)
-                self._totals[stream].update(dict(named))
-            # The classes in an order that is the same in all windows.
-            order = np.argsort(prediction.classes)
-            self._labels = [prediction.classes[index] for index in order]
-            rows = prediction.over_time()[:, order].astype(np.float32)
-            steps = (np.arange(len(rows)) + 0.5) / len(rows)
-            times = prediction.begin + steps * len(prediction.rgb) / prediction.fps
-            for time, row in zip(times, rows, strict=True):
-                # Of a window that was shifted back, or looped, what is new.
-                if time < prediction.end and (
-                    not self._times or time > self._times[-1]
-                ):
-                    self._times.append(time)
-                    self._rows.append(row)
-            yield prediction
-
-    def best(self, count, stream=None):
-        """[(name, mean probability), ...] of all streams together or of one alone."""
-        best = self._totals[stream].most_common(count)
-        return [(label, total / self.count) for label, total in best]
-
-    def over_time(self, classes):
-        """(`[N]` seconds, `[N, len(classes)]` probabilities at these times alone)."""
-        columns = [self._labels.index(label) for label in classes]
-        return np.array(self._times), np.stack(self._rows)[:, columns]
-
-
 class Predictor:
     """An exported model, read once, which classifies video files.
 
@@ -135,7 +88,7 @@ class Predictor:
         count = raw_videos.count_pairs(video, self.made_for["fps"])
         length = self.made_for["num_frames"]
         start = max(count - length, 0) // 2
-        pairs = self._pairs(video, first=start)
+        pairs = self._pairs(video, start, length)
         (clip,) = raw_videos.cut(pairs, [(0, length)])
         return self._classify(clip, start, min(start + length, count))
 
@@ -151,15 +104,19 @@ class Predictor:
         length = self.made_for["num_frames"]
         starts = raw_videos.window_starts(count, length, stride, "shift")
         ranges = [(start, start + length) for start in starts]
-        clips = raw_videos.cut(self._pairs(video), ranges)
+        clips = raw_videos.cut(self._pairs(video, 0, None), ranges)
         for (start, end), clip in zip(ranges, clips, strict=True):
             yield self._classify(clip, start, min(end, count))
 
     def of_frames(self, frames):
-        """Classifies a list of frames: `[H, W, 3]` uint8 RGB at 25 fps, at least 2.
+        """Classifies the first frames of a list, one more than the model's clip has.
 
-        Of more than one frame above the model's clip, the first.
+        They are `[H, W, 3]` uint8 RGB at 25 fps; if they are fewer they are looped.
+
+        Raises ValueError if there are fewer than 2.
         """
+        if len(frames) < 2:
+            raise ValueError(f"frames are {len(frames)}; needed are at least 2")
         side = self.made_for["smaller_side"]
         pairs = raw_videos.pairs_of(
             (resize(frame, side) for frame in frames),
@@ -170,11 +127,12 @@ class Predictor:
         (clip,) = raw_videos.cut(pairs, [(0, length)])
         return self._classify(clip, 0, min(len(frames) - 1, length))
 
-    def _pairs(self, video, first=0):
+    def _pairs(self, video, first, count):
         return raw_videos.read_pairs(
             video,
             self.made_for,
             first=first,
+            count=count,
             with_flow="flow" in self.made_for["streams"],
             engine=self._engine,
         )

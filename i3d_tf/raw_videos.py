@@ -37,13 +37,13 @@ def count_pairs(video, fps, max_seconds=math.inf):
     return frames - 1
 
 
-def read_pairs(video, made_for, *, first=0, with_flow, engine=TVL1.engine):
-    """Yields the pairs of a video file, see `pairs_of`, from pair `first` on.
+def read_pairs(video, made_for, *, first=0, count=None, with_flow, engine=TVL1.engine):
+    """Yields pairs of a video file, see `pairs_of`.
 
     Args:
       video: path of the file.
       made_for: "fps" and "smaller_side" of `exported.read_assets`.
-      first: the pair to begin with.
+      first, count: the pair to begin with, and how many follow, None for all.
       with_flow, engine: as of `pairs_of`.
 
     Raises VideoError if the video cannot be read.
@@ -51,7 +51,8 @@ def read_pairs(video, made_for, *, first=0, with_flow, engine=TVL1.engine):
     frames = read_video(
         video, fps=made_for["fps"], smaller_side=made_for["smaller_side"]
     )
-    frames = itertools.islice(frames, first, None)
+    end = None if count is None else first + count + 1
+    frames = itertools.islice(frames, first, end)
     return pairs_of(frames, with_flow=with_flow, engine=engine)
 
 
@@ -97,8 +98,8 @@ def window_starts(pairs, length, stride, tail):
 def cut(pairs, ranges):
     """Yields clips {name: `[end - begin, H, W, C]`} of ranges (begin, end) of pairs.
 
-    Holds the pairs of one range. Where they end before it, it is looped; flow is
-    decoded to float32 px.
+    Holds the pairs of one range. A range that goes on behind the last pair is filled by
+    looping its own; flow is decoded to float32 px.
 
     Args:
       pairs: iterable of `read_pairs`, of which the first is pair 0.
@@ -113,6 +114,8 @@ def cut(pairs, ranges):
         skipped = itertools.islice(pairs, begin - position)
         position += sum(1 for _ in skipped)
         held.extend(itertools.islice(pairs, end - position - len(held)))
+        if not held:
+            raise ValueError(f"there are {position} pairs of frames, none from {begin}")
         indices = np.arange(end - begin) % len(held)
         yield {
             name: _stack([held[index][name] for index in indices], name)

@@ -6,11 +6,11 @@ import time
 
 import cv2
 
-from flow.video import FPS, resample
+from flow.video import resample
 
 
-def watch(index, length):
-    """Yields the camera's last frames at 25 fps, a list of `[H, W, 3]` uint8 RGB.
+def watch(index, length, fps):
+    """Yields the camera's last frames, a list of `[H, W, 3]` uint8 RGB.
 
     A thread goes on reading while the caller is busy, so each list is the newest there
     is; the same one does not come twice. It ends when the camera does.
@@ -18,6 +18,7 @@ def watch(index, length):
     Args:
       index: of the camera, 0 for the first.
       length: frames of a list; the first one comes when there are so many.
+      fps: rate that they are brought to, by the times at which they come.
 
     Raises ValueError if it cannot be opened or gives fewer frames.
     """
@@ -28,7 +29,7 @@ def watch(index, length):
 
     def read():
         try:
-            for frame in resample(_timed(camera, state), FPS):
+            for frame in resample(_timed(camera, state, fps), fps):
                 with changed:
                     latest.append(frame)
                     state["count"] += 1
@@ -62,7 +63,7 @@ def watch(index, length):
         )
 
 
-def _timed(camera, state):
+def _timed(camera, state, fps):
     """Yields (start, duration, image) until the camera ends or nobody reads on."""
     before = None
     while not state["ended"]:
@@ -71,5 +72,5 @@ def _timed(camera, state):
             return
         now = time.monotonic()
         if before is None or now > before:
-            yield now, 1 / FPS, cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+            yield now, 1 / fps, cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
             before = now

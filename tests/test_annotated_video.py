@@ -8,6 +8,7 @@ from matplotlib import colors
 from flow import film, visualize
 from i3d_tf import annotated_video, pictures
 
+MAP = np.zeros((1, 2, 2, 2), np.float32)
 BAR = np.rint(255 * np.array(colors.to_rgb(annotated_video.BAR)))
 
 
@@ -126,6 +127,10 @@ def test_video_without_flow_and_with_odd_sizes(tmp_path):
         ({"scores": [7.5, -2.0]}, "-2.0..7.5; expected probabilities"),
         ({"scores": [np.nan, 0.5]}, "expected probabilities"),
         ({"fps": 0}, "fps is 0; expected"),
+        ({"activation": MAP[..., :1], "size": 9}, r"\(1, 2, 2, 1\); expected"),
+        ({"activation": MAP[0, 0], "size": 9}, r"expected \[t, h, w, 2\]"),
+        ({"activation": MAP}, "crop is None; expected 1..60 px"),
+        ({"activation": MAP, "size": 61}, "crop is 61; expected"),
     ],
 )
 def test_wrong_video_is_an_error(tmp_path, change, message):

@@ -3,7 +3,11 @@
 import contextlib
 import pathlib
 import shutil
+import signal
 import socket
+import subprocess
+import sys
+import urllib.request
 
 import pytest
 import tiny
@@ -11,8 +15,9 @@ from tiny import moving_texture
 
 from i3d_tf.config import Data
 from i3d_tf.export import export
-from i3d_tf.prediction import Predictor, Summary
+from i3d_tf.prediction import Predictor
 from i3d_tf.streams import FLOW, RGB
+from i3d_tf.summary import Summary
 
 pytestmark = pytest.mark.demo
 
@@ -123,6 +128,46 @@ def test_other_files_are_told_in_a_message(
         assert "/tmp" not in page.inner_text("body")
     assert pathlib.Path(path).exists()
     assert "Traceback" not in capfd.readouterr().err
+
+
+def run(*flags, code="pass"):
+    """The command, after `code`, as a process that has not ended."""
+    start = "import runpy; runpy.run_module('experiments.demo', {}, '__main__')"
+    return subprocess.Popen(
+        [sys.executable, "-c", f"{code}; {start}", *flags],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_command(served):
+    _, _, folder = served
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        taken.listen()
+        flags = [f"--model={folder / 'model'}", f"--port={port}"]
+        _, told = run(*flags).communicate(timeout=120)
+        assert told.splitlines()[-1].startswith(
+            f"error: cannot listen on port {port} of host 127.0.0.1; is it taken"
+        )
+    process = run(*flags)
+    assert process.stdout.readline() == f"http://127.0.0.1:{port}/ (Ctrl-C ends it)\n"
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/") as page:
+        assert "Two-Stream I3D" in page.read().decode()
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 130 and "Traceback" not in told
+
+
+def test_without_the_extra():
+    process = run("--model=none", code="import sys; sys.modules['gradio'] = None")
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert told.splitlines()[-1].startswith(
+        "error: experiments.demo needs the extra [demo]: "
+    )
 
 
 def test_the_page_is_not_served_to_other_machines(served):

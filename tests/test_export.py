@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tiny
+from tiny import call, raw_clips
 
 from i3d_tf.config import Data
 from i3d_tf.export import export
@@ -20,23 +21,8 @@ SEVEN = [f"class {number}" for number in range(7)]
 DATA = Data("x", num_frames=12, size=32, smaller_side=40)
 
 
-def _raw(batch, frames, seed=0):
-    """Clips as users hold them: RGB bytes, flow within 20 px."""
-    rng = np.random.default_rng(seed)
-    shape = (batch, frames, 32, 32)
-    return {
-        "rgb": rng.integers(0, 256, (*shape, 3)).astype(np.uint8),
-        "flow": rng.uniform(-20, 20, (*shape, 2)).astype(np.float32),
-    }
-
-
 def _signature(path):
     return tf.saved_model.load(str(path)).signatures["serving_default"]
-
-
-def _call(signature, clips):
-    got = signature(**{name: tf.constant(clip) for name, clip in clips.items()})
-    return {name: value.numpy() for name, value in got.items()}
 
 
 @pytest.fixture(scope="module")
@@ -80,8 +66,8 @@ def test_inputs_and_outputs(signature):
 
 @pytest.mark.parametrize("batch, frames", [(1, 9), (3, 17)])
 def test_answers_as_the_networks_do(models, signature, batch, frames):
-    clips = _raw(batch, frames)
-    got = _call(signature, clips)
+    clips = raw_clips(batch, frames)
+    got = call(signature, **clips)
     rgb = models["rgb"](clips["rgb"].astype(np.float32) / 127.5 - 1).numpy()
     flow = models["flow"](clips["flow"] / np.float32(20)).numpy()
     np.testing.assert_allclose(got["rgb_logits"], rgb, atol=1e-5)
@@ -96,7 +82,7 @@ def test_answers_as_the_networks_do(models, signature, batch, frames):
 
 
 def test_the_best_classes_come_first(signature):
-    got = _call(signature, _raw(4, 9, seed=1))
+    got = call(signature, **raw_clips(4, 9, seed=1))
     order = np.argsort(-got["probabilities"], axis=1)
     np.testing.assert_array_equal(
         got["scores"], np.take_along_axis(got["probabilities"], order, 1)
@@ -108,10 +94,10 @@ def test_the_best_classes_come_first(signature):
 
 
 def test_flow_beyond_20_px_is_cut(signature):
-    clips = _raw(1, 9)
+    clips = raw_clips(1, 9)
     sign = np.sign(clips["flow"])
     at_bound, beyond, within = (
-        _call(signature, {**clips, "flow": sign * np.float32(px)})["flow_logits"]
+        call(signature, **{**clips, "flow": sign * np.float32(px)})["flow_logits"]
         for px in (20, 35.5, 19)
     )
     np.testing.assert_array_equal(at_bound, beyond)
@@ -120,10 +106,10 @@ def test_flow_beyond_20_px_is_cut(signature):
 
 @pytest.mark.parametrize("short", ["rgb", "flow"])
 def test_short_clips_are_refused(signature, short):
-    clips = _raw(1, 9)
+    clips = raw_clips(1, 9)
     clips[short] = clips[short][:, :8]
     with pytest.raises(tf.errors.InvalidArgumentError) as error:
-        _call(signature, clips)
+        call(signature, **clips)
     assert f"{short}: expected [B >= 1, T >= 9, 32, 32, " in str(error.value)
 
 
@@ -171,7 +157,7 @@ print(*(name.decode() for name in got["classes"][0].numpy()), sep="|")
 def test_runs_on_tensorflow_alone(exported, signature, tmp_path):
     moved = tmp_path / "moved"
     moved.symlink_to(exported)
-    clips = _raw(2, 12, seed=2)
+    clips = raw_clips(2, 12, seed=2)
     np.savez(tmp_path / "clips.npz", **clips)
     done = subprocess.run(
         [
@@ -182,7 +168,7 @@ def test_runs_on_tensorflow_alone(exported, signature, tmp_path):
         encoding="utf-8",
     )
     assert done.returncode == 0, done.stderr
-    want = _call(signature, clips)
+    want = call(signature, **clips)
     assert done.stdout.strip().split("|") == [
         name.decode() for name in want["classes"][0]
     ]
@@ -206,8 +192,8 @@ def flow_exported(flow_models, tmp_path_factory):
 
 def test_one_stream_alone_and_the_five_best_classes(flow_models, flow_exported):
     assert read_assets(flow_exported)[1]["streams"] == ["flow"]
-    clip = _raw(2, 9)["flow"]
-    got = _call(_signature(flow_exported), {"flow": clip})
+    clip = raw_clips(2, 9)["flow"]
+    got = call(_signature(flow_exported), **{"flow": clip})
     assert set(got) == {"flow_logits", "logits", "probabilities", "classes", "scores"}
     want = flow_models["flow"](clip / np.float32(20)).numpy()
     np.testing.assert_allclose(got["logits"], want, atol=1e-5)

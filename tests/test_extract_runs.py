@@ -12,6 +12,7 @@ import pytest
 from tiny_flow import QUICK, errors, flow_videos, noise, start, states
 
 from flow import extract_folder as runs
+from flow import report
 from flow.extract_folder import extract_folder
 from flow.files import written_aside
 from flow.pool import Workers
@@ -178,11 +179,11 @@ def test_an_error_that_ends_the_run_leaves_the_report(tmp_path, videos, monkeypa
 
 
 def test_the_report_is_written_on_the_way(tmp_path, videos, monkeypatch):
-    lengths, write = [], runs.write_json
+    lengths, write = [], report.write_json
     monkeypatch.setattr(
-        runs, "write_json", lambda *a: lengths.append(len(a[1])) or write(*a)
+        report, "write_json", lambda *a: lengths.append(len(a[1])) or write(*a)
     )
-    monkeypatch.setattr(runs, "REPORT_SECONDS", 0)
+    monkeypatch.setattr(report, "REPORT_SECONDS", 0)
     extract_folder(videos, tmp_path / "flow", QUICK, workers=1)
     assert lengths == [1, 2, 3, 4, 4]
 

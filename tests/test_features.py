@@ -19,8 +19,9 @@ from i3d_tf.config import Data
 from i3d_tf.export import ENDPOINTS, export
 from i3d_tf.exported import ExportedModel
 from i3d_tf.feature_folder import extract_folder
-from i3d_tf.features import FeatureExtractor, Features, Settings
+from i3d_tf.features import FeatureExtractor, Features, FeatureSettings
 from i3d_tf.fine_tuning import HEAD
+from i3d_tf.inception import build_two_stream
 from i3d_tf.long_videos import steps_of
 from i3d_tf.raw_videos import window_starts
 from i3d_tf.streams import FLOW, RGB
@@ -77,7 +78,7 @@ def answers(models, stream, endpoint, clip, corner=(4, 14)):
 
 
 def test_windows_are_those_of_the_networks(models, model, video):
-    settings = Settings(window=16, stride=12)
+    settings = FeatureSettings(window=16, stride=12)
     found = FeatureExtractor(model, settings)(video)
     clips = clips_of(video)
     for stream in models:
@@ -99,7 +100,9 @@ def test_windows_are_those_of_the_networks(models, model, video):
 
 @pytest.mark.parametrize("endpoint", SERVED)
 def test_a_whole_video_in_parts_is_as_the_whole(models, model, video, endpoint):
-    found = FeatureExtractor(model, Settings(endpoint, window=None), chunk=8)(video)
+    found = FeatureExtractor(model, FeatureSettings(endpoint, window=None), chunk=8)(
+        video
+    )
     clips = clips_of(video)
     for stream in models:
         wanted = answers(models, stream, endpoint, clips[stream]).mean((1, 2))
@@ -112,11 +115,35 @@ def test_a_whole_video_in_parts_is_as_the_whole(models, model, video, endpoint):
     np.testing.assert_allclose(found.times, (np.stack([begins, ends], 1) + 1) / 25)
 
 
+def test_how_far_steps_see():
+    # Layers of a module see no more than all of it; the last two are the mean of two
+    # steps of the one before.
+    assert steps_of("Conv3d_1a_7x7") == (2, 1, 8)
+    assert steps_of(BRANCH) == steps_of("Mixed_3b") and steps_of("Mixed_3b").stride == 2
+    assert steps_of("MaxPool3d_4a_3x3").stride == 4
+    assert steps_of("Mixed_4f") == (4, 1, 32)
+    assert steps_of("Mixed_5c") == (8, 1, 56)
+    assert steps_of(AVERAGE_POOL) == steps_of(HEAD) == (8, 2, 56)
+
+
+@pytest.mark.parametrize("endpoint", SERVED)
+def test_parts_have_the_bits_of_the_whole(model, write_video, tmp_path, endpoint):
+    """Longer than any margin, so that parts are cut at both ends."""
+    shown = (np.arange(224) ** 1.05).astype(int)
+    path = write_video(tmp_path / "v.avi", moving_texture(296, 40, 41)[shown])
+    settings = FeatureSettings(endpoint, window=None, streams=("rgb",))
+    whole = FeatureExtractor(model, settings)(path)
+    parts = FeatureExtractor(model, settings, chunk=16)(path)
+    np.testing.assert_array_equal(parts.times, whole.times)
+    found, wanted = parts.values["rgb"], whole.values["rgb"]
+    np.testing.assert_allclose(found, wanted, atol=1e-6 * np.abs(wanted).max())
+
+
 def test_all_lengths_and_chunks(models, model, write_video, tmp_path):
     """All remainders by 8, with which the padding of each level changes."""
     frames = moving_texture(230, 40, 41)
     extractor = FeatureExtractor(
-        model, Settings("Mixed_5c", window=None, streams=("rgb",)), chunk=16
+        model, FeatureSettings("Mixed_5c", window=None, streams=("rgb",)), chunk=16
     )
     for length in (*range(222, 230), 10):
         path = write_video(tmp_path / "v.avi", frames[: length + 1])
@@ -136,7 +163,7 @@ def clips_of_rgb(frames):
 def test_no_more_than_a_part_is_run_at_once(model, write_video, tmp_path):
     seen = []
     extractor = FeatureExtractor(
-        model, Settings("Mixed_4f", window=None, streams=("rgb",)), chunk=16
+        model, FeatureSettings("Mixed_4f", window=None, streams=("rgb",)), chunk=16
     )
     extractor._model = _Recording(extractor._model, seen)
     extractor(write_video(tmp_path / "v.avi", moving_texture(222, 40, 41)))
@@ -156,7 +183,7 @@ class _Recording:
 
 
 def test_ten_crops(models, model, video):
-    settings = Settings(window=16, stride=40, crops=10)
+    settings = FeatureSettings(window=16, stride=40, crops=10)
     found = FeatureExtractor(model, settings)(video)
     clips = clips_of(video)
     corners = [(0, 0), (0, 28), (8, 0), (8, 28), (4, 14)]
@@ -180,7 +207,7 @@ def test_ten_crops(models, model, video):
     [("drop", [0, 20]), ("shift", [0, 20, 37]), ("loop", [0, 20, 40])],
 )
 def test_tails(models, model, video, tail, begins):
-    settings = Settings(window=16, stride=20, tail=tail, streams=("rgb",))
+    settings = FeatureSettings(window=16, stride=20, tail=tail, streams=("rgb",))
     found = FeatureExtractor(model, settings)(video)
     clip = clips_of(video)["rgb"]
     wanted = []
@@ -208,7 +235,7 @@ def test_short_videos_are_looped_or_refused(models, model, write_video, tmp_path
     path = write_video(tmp_path / "short.avi", moving_texture(6, 40, 60))
     clip = clips_of(path)["rgb"]
     for window, length in ((16, 16), (None, 9)):
-        settings = Settings(window=window, streams=("rgb",))
+        settings = FeatureSettings(window=window, streams=("rgb",))
         found = FeatureExtractor(model, settings)(path)
         looped = clip[np.arange(length) % 5]
         wanted = answers(models, "rgb", AVERAGE_POOL, looped).mean((1, 2))
@@ -216,7 +243,7 @@ def test_short_videos_are_looped_or_refused(models, model, write_video, tmp_path
             found.values["rgb"], wanted.mean(0, keepdims=True), atol=1e-4
         )
         np.testing.assert_allclose(found.times, [[1 / 25, 6 / 25]])
-        settings = Settings(window=window, streams=("rgb",), loop_short=False)
+        settings = FeatureSettings(window=window, streams=("rgb",), loop_short=False)
         with pytest.raises(ValueError) as error:
             FeatureExtractor(model, settings)(path)
         assert str(error.value) == (
@@ -225,13 +252,40 @@ def test_short_videos_are_looped_or_refused(models, model, write_video, tmp_path
         )
 
 
+def test_steps_of_a_looped_video_are_within_it(models, model, write_video, tmp_path):
+    # Of 6 pairs and 9 frames: steps from 0, 4 and not from 8 on.
+    path = write_video(tmp_path / "short.avi", moving_texture(7, 40, 60))
+    settings = FeatureSettings("Mixed_4f", window=None, streams=("rgb",))
+    found = FeatureExtractor(model, settings)(path)
+    looped = clips_of(path)["rgb"][np.arange(9) % 6]
+    wanted = answers(models, "rgb", "Mixed_4f", looped).mean((1, 2))
+    np.testing.assert_allclose(found.values["rgb"], wanted[:2], atol=1e-4)
+    np.testing.assert_allclose(found.times * 25, [[1, 5], [5, 7]])
+
+
+def test_features_of_a_model_in_bfloat16(video, tmp_path):
+    models = build_two_stream(
+        3, (RGB,), size=32, width=0.125, dtype="mixed_bfloat16", seed=0
+    )
+    data = Data("x", num_frames=16, size=32, smaller_side=40)
+    export(models, LABELS, data, tmp_path / "model")
+    model = ExportedModel(tmp_path / "model")
+    features = FeatureExtractor(model, FeatureSettings(window=16))(video)
+    assert features.values["rgb"].dtype == np.float32
+    for format in feature_files.FORMATS:
+        path = tmp_path / f"a.{format}"
+        feature_files.write(path, features, {})
+        found, _ = feature_files.read(path)
+        np.testing.assert_array_equal(found.values["rgb"], features.values["rgb"])
+
+
 def test_the_grid_is_kept(models, model, video):
     clip = clips_of(video)["flow"]
-    whole = Settings("Mixed_4f", window=None, streams=("flow",), keep_grid=True)
+    whole = FeatureSettings("Mixed_4f", window=None, streams=("flow",), keep_grid=True)
     found = FeatureExtractor(model, whole)(video).values["flow"]
     wanted = answers(models, "flow", "Mixed_4f", clip)
     np.testing.assert_allclose(found, wanted, atol=1e-4 * np.abs(wanted).max())
-    windows = Settings(
+    windows = FeatureSettings(
         "Mixed_4f", window=16, stride=37, streams=("flow",), keep_grid=True, crops=3
     )
     found = FeatureExtractor(model, windows)(video).values["flow"]
@@ -241,7 +295,7 @@ def test_the_grid_is_kept(models, model, video):
 
 
 def test_logits_of_a_whole_video_are_those_of_its_steps(models, model, video):
-    settings = Settings(HEAD, window=None, streams=("rgb",))
+    settings = FeatureSettings(HEAD, window=None, streams=("rgb",))
     found = FeatureExtractor(model, settings, chunk=8)(video).values["rgb"]
     wanted = models["rgb"](clips_of(video)["rgb"][None, :, 4:36, 14:46])[0]
     np.testing.assert_allclose(found.mean(0), wanted, atol=1e-4)
@@ -252,6 +306,7 @@ def test_logits_of_a_whole_video_are_those_of_its_steps(models, model, video):
     [
         ({"endpoint": "Mixed_4g"}, "no endpoint 'Mixed_4g'"),
         ({"window": 8}, "clips of 8 frames; the network needs 9"),
+        ({"window": 0}, "clips of 0 frames; the network needs 9"),
         ({"stride": 0}, "stride is 0; it must be at least 1"),
         ({"window": None, "stride": 8}, "a whole video as one clip has none"),
         ({"crops": 4}, "4 crops; known: 1, 3, 5, 10"),
@@ -262,7 +317,7 @@ def test_logits_of_a_whole_video_are_those_of_its_steps(models, model, video):
 )
 def test_bad_settings_are_told(model, settings, told):
     with pytest.raises(ValueError, match=told):
-        FeatureExtractor(model, Settings(**settings))
+        FeatureExtractor(model, FeatureSettings(**settings))
 
 
 @pytest.mark.parametrize("format", feature_files.FORMATS)
@@ -291,9 +346,21 @@ def test_files_hold_what_was_written(tmp_path, format):
 @pytest.mark.parametrize("format", feature_files.FORMATS)
 def test_other_files_are_told(tmp_path, format):
     path = tmp_path / f"a.{format}"
-    path.write_bytes(b"no features")
-    with pytest.raises(ValueError, match=f"a.{format}: is no file of features"):
-        feature_files.read(path)
+    values = {"rgb": np.zeros((3, 500), np.float32)}
+    feature_files.write(path, Features(values, np.zeros((3, 2))), {"window": 16})
+    whole = path.read_bytes()
+    assert feature_files.describe(path) == (3, {"window": 16})
+    damaged = [b"no features", b"", whole[:-9], whole[: len(whole) // 2]]
+    damaged.append(whole[:3000] + b"damage" + whole[3006:])
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        writer.write(b"another record")
+    damaged.append(path.read_bytes())
+    feature_files.write(path, Features(values, np.zeros((3, 2))), [1])
+    damaged.append(path.read_bytes())
+    for content in damaged:
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=f"a.{format}: is no file of features"):
+            feature_files.read(path)
 
 
 def run(*flags):
@@ -315,7 +382,7 @@ def test_command(model_dir, model, write_video, tmp_path):
         f"error: {output}: 1 files of features written, 0 were there, 1 failed; "
         f"reasons in {output}/report.json"
     )
-    settings = Settings(window=16, stride=8, tail="shift", streams=("rgb",))
+    settings = FeatureSettings(window=16, stride=8, tail="shift", streams=("rgb",))
     wanted = FeatureExtractor(model, settings)(videos / "a" / "one.avi")
     with np.load(output / "a" / "one.npz") as found:
         assert set(found) == {"rgb", "times", "description"}
@@ -332,7 +399,7 @@ def test_a_folder_is_gone_on_with(model, write_video, tmp_path):
     (videos / "bad.avi").write_text("no video")
 
     def extract(stride=8, **options):
-        settings = Settings(window=16, stride=stride, streams=("rgb",))
+        settings = FeatureSettings(window=16, stride=stride, streams=("rgb",))
         extractor = FeatureExtractor(model, settings)
         report = extract_folder(videos, output, extractor, **options)
         assert json.loads((output / "report.json").read_text()) == report
@@ -358,6 +425,8 @@ def test_a_folder_is_gone_on_with(model, write_video, tmp_path):
     write_video(videos / "two.avi", moving_texture(29, 40, 60, seed=1))
     assert "was made with source_bytes" in extract()["two.avi"][2]
     assert (output / "two.npz").stat().st_mtime_ns == before
+    (output / "two.npz").write_bytes((output / "two.npz").read_bytes()[:-9])
+    assert "is no file of features" in extract()["two.avi"][2]
     assert extract(resume=False)["two.avi"] == ("done", 2, None)
     assert (output / "two.npz").stat().st_mtime_ns != before
     assert extract(format="tfrecord")["two.avi"] == ("done", 2, None)
@@ -368,13 +437,22 @@ def test_a_folder_is_gone_on_with(model, write_video, tmp_path):
 
 
 def test_twins_and_an_output_inside_are_refused(model, write_video, tmp_path):
-    extractor = FeatureExtractor(model, Settings(window=16))
+    extractor = FeatureExtractor(model, FeatureSettings(window=16))
     write_video(tmp_path / "v" / "a.avi", moving_texture(12))
     with pytest.raises(ValueError, match="lies inside the videos"):
         extract_folder(tmp_path / "v", tmp_path / "v" / "out", extractor)
     (tmp_path / "v" / "a.mp4").write_bytes(b"")
     with pytest.raises(ValueError, match="a.avi and a.mp4 would both become a.npz"):
         extract_folder(tmp_path / "v", tmp_path / "out", extractor)
+
+
+def test_the_commands_help_names_what_there_is():
+    # Written out there, so that help need not wait for TensorFlow.
+    told = " ".join(run("--help").stdout.split())
+    assert f"<{'|'.join(feature_files.FORMATS)}>" in told
+    defaults = FeatureSettings()
+    assert f"(default: '{defaults.endpoint}')" in told
+    assert f"(default: '{defaults.window}')" in told
 
 
 def test_command_ends_in_one_line_on_bad_input(model_dir, tmp_path):

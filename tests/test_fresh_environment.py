@@ -8,7 +8,8 @@ import keras
 import numpy as np
 import pytest
 import tiny
-from test_serving import in_range, random_clips
+from test_serving import in_range
+from tiny import raw_clips
 
 from i3d_tf.config import Data
 from i3d_tf.evaluation import fuse
@@ -70,7 +71,7 @@ def made(request, python, tmp_path_factory):
     folder = tmp_path_factory.mktemp("model")
     models = tiny.networks(3, request.param)
     export(models, LABELS, DATA, folder / "model")
-    clips = random_clips()
+    clips = raw_clips()
     video = tiny.moving_texture(12)
     inputs = {
         **clips,

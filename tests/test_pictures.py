@@ -76,6 +76,19 @@ def test_curves_show_what_was_measured(drawn):
     assert lines(rate)["flow"] == [[1, 0.1], [2, 0.05], [3, 0.1 / 3]]
 
 
+def test_class_curves(drawn):
+    times, probabilities = [0.2, 0.5], [[0.25, 0.75], [0.5, 0.5]]
+    pictures.class_curves(times, probabilities, ["$run", "swim"], "unused")
+    (axes,) = drawn[0].axes
+    assert lines(axes) == {
+        "$run": [[0.2, 0.25], [0.5, 0.5]],
+        "swim": [[0.2, 0.75], [0.5, 0.5]],
+    }
+    assert axes.get_ylim()[0] <= 0 and axes.get_ylim()[1] >= 1
+    with pytest.raises(ValueError, match=r"shape \(2, 2\) for 3 times and 2 classes"):
+        pictures.class_curves([1, 2, 3], probabilities, ["a", "b"], "unused")
+
+
 @pytest.mark.parametrize("stream", ["rgb", "flow"])
 def test_curves_of_one_stream(drawn, stream):
     pictures.training_curves([entry(1, (stream,))], "unused")

@@ -11,6 +11,8 @@ import pytest
 import tiny
 from tiny import moving_texture
 
+from flow.tvl1 import TVL1
+from i3d_tf import raw_videos
 from i3d_tf.config import Data
 from i3d_tf.export import export
 from i3d_tf.exported import ExportedModel
@@ -150,7 +152,8 @@ def test_command_of_a_model_of_rgb_alone(models, video, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     left = sorted(path.name for path in output.iterdir())
-    assert left == ["annotated.mp4", "frames.png", "prediction.json"]
+    names = ["annotated.mp4", "frames.png", "over_time.png", "prediction.json"]
+    assert left == names
 
 
 def test_what_each_stream_says_and_where(models, model_dir, video):
@@ -204,6 +207,25 @@ def test_frames_of_a_camera_are_classified_as_a_video(model_dir, video):
     np.testing.assert_array_equal(prediction.rgb, from_file.rgb)
     np.testing.assert_array_equal(prediction.flow, from_file.flow)
     np.testing.assert_allclose(prediction.scores, from_file.scores, atol=1e-6)
+
+
+def test_one_frame_of_a_camera_is_too_few(model_dir, video):
+    with pytest.raises(ValueError, match="frames are 1; needed are at least 2"):
+        Predictor(model_dir).of_frames([np.zeros((40, 60, 3), np.uint8)])
+
+
+def test_no_more_flow_than_is_wanted(model_dir, video, monkeypatch):
+    solved = []
+
+    class Counting(TVL1):
+        def __call__(self, previous, current):
+            solved.append(1)
+            return super().__call__(previous, current)
+
+    monkeypatch.setattr(raw_videos, "TVL1", Counting)
+    # Of 16 pairs nine.
+    Predictor(model_dir)(video)
+    assert len(solved) == 9
 
 
 def test_a_model_without_the_map_is_told(exported_before, video):
@@ -299,11 +321,9 @@ def test_command_prints_a_table_for_each(model_dir, write_video, tmp_path):
 @pytest.mark.parametrize(
     ("flags", "told"),
     [
-        (
-            ["--stride=9"],
-            "error: --output and --stride are for files, not for a camera",
-        ),
-        ([], "error: camera 99: cannot be opened, or ended after 0 of 10 frames"),
+        (["--stride=9"], "camera 99: is looked at alone, without --output or --stride"),
+        (["--video=98"], "camera 99: is looked at alone, without --output or --stride"),
+        ([], "camera 99: cannot be opened, or ended after 0 of 10 frames"),
     ],
 )
 def test_command_of_a_camera(model_dir, flags, told):

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 import tiny
 from PIL import Image
-from tiny import moving_texture
+from tiny import call, moving_texture, raw_clips
 
 from flow.video import decode, resample
 from flow.video_files import find_videos
@@ -42,20 +42,6 @@ def signatures(exported):
     model = tf.saved_model.load(str(exported))
     yield model.signatures
     del model
-
-
-def random_clips(batch=2, frames=10):
-    rng = np.random.default_rng(0)
-    shape = (batch, frames, 32, 32)
-    return {
-        "rgb": rng.integers(0, 256, (*shape, 3)).astype(np.uint8),
-        "flow": rng.uniform(-20, 20, (*shape, 2)).astype(np.float32),
-    }
-
-
-def call(signature, **inputs):
-    found = signature(**{name: tf.constant(value) for name, value in inputs.items()})
-    return {name: value.numpy() for name, value in found.items()}
 
 
 def in_range(clips):
@@ -92,7 +78,7 @@ def test_a_model_without_flow_has_the_same_but_flow(models, tmp_path):
 
 @pytest.mark.parametrize("name", ["rgb", "flow"])
 def test_one_stream(models, signatures, name):
-    clips = random_clips()
+    clips = raw_clips()
     got = call(signatures[name], **{name: clips[name]})
     logits = models[name](in_range(clips)[name]).numpy()
     np.testing.assert_allclose(got["logits"], logits, atol=1e-4)
@@ -102,7 +88,7 @@ def test_one_stream(models, signatures, name):
 
 
 def test_floats_in_the_networks_range(signatures):
-    clips = random_clips()
+    clips = raw_clips()
     wanted = call(signatures["serving_default"], **clips)
     clips = {name: clip.astype(np.float32) for name, clip in in_range(clips).items()}
     got = call(signatures["normalised"], **clips)
@@ -112,7 +98,7 @@ def test_floats_in_the_networks_range(signatures):
 
 
 def test_features_are_the_endpoints(models, signatures):
-    clips = random_clips()
+    clips = raw_clips()
     got = call(signatures["features"], **clips)
     names = itertools.product(models, ENDPOINTS)
     assert set(got) == {f"{stream}_{endpoint}" for stream, endpoint in names}
@@ -126,7 +112,7 @@ def test_features_are_the_endpoints(models, signatures):
 
 @pytest.mark.parametrize("stream", ["rgb", "flow"])
 def test_features_of_one_stream_are_those_of_both(signatures, stream):
-    clips = random_clips()
+    clips = raw_clips()
     both = call(signatures["features"], **clips)
     alone = call(signatures[f"{stream}_features"], **{stream: clips[stream]})
     assert set(alone) == {name for name in both if name.startswith(stream)}
@@ -167,7 +153,7 @@ def test_logits_are_the_mean_of_the_activation_map(signatures, tmp_path, streams
 
 
 def test_default_is_tf_hubs(models, signatures):
-    clip = in_range(random_clips())["rgb"]
+    clip = in_range(raw_clips())["rgb"]
     got = call(signatures["default"], rgb_input=clip)
     assert list(got) == ["default"]
     np.testing.assert_allclose(got["default"], models["rgb"](clip), atol=1e-4)

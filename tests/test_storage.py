@@ -25,8 +25,7 @@ from i3d_tf.config import Data
 from i3d_tf.export import export
 from i3d_tf.exported import ExportedModel
 from i3d_tf.feature_folder import extract_folder
-from i3d_tf.features import FeatureExtractor
-from i3d_tf.features import Settings as FeatureSettings
+from i3d_tf.features import FeatureExtractor, FeatureSettings
 from i3d_tf.prediction import Predictor
 from i3d_tf.streams import RGB
 

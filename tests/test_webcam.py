@@ -1,6 +1,7 @@
 """A camera's last frames, of a camera that is none."""
 
 import itertools
+import threading
 
 import numpy as np
 import pytest
@@ -40,7 +41,7 @@ def camera(monkeypatch):
 
 def test_the_last_frames_at_25_a_second(camera, monkeypatch):
     monkeypatch.setattr(camera, "frames", 40)
-    *_, last = webcam.watch(0, 8)
+    *_, last = webcam.watch(0, 8, 25)
     # At 50 a second every other one; the last is shown for 1/25 s.
     values = [int(frame[0, 0, 0]) for frame in last]
     assert np.diff(values).tolist()[:-1] == [2] * 6
@@ -52,17 +53,27 @@ def test_the_last_frames_at_25_a_second(camera, monkeypatch):
 
 def test_lists_are_whole_and_each_is_newer(camera, monkeypatch):
     monkeypatch.setattr(camera, "frames", 200)
+    # The camera shows 40 frames more after each list that was taken.
+    allowed, read = threading.Semaphore(40), camera.read
+
+    def gated(self):
+        allowed.acquire()
+        return read(self)
+
+    monkeypatch.setattr(camera, "read", gated)
     ends = []
-    for frames in webcam.watch(0, 5):
+    for frames in webcam.watch(0, 5, 25):
         assert len(frames) == 5
         ends.append(int(frames[-1][0, 0, 0]))
+        allowed.release(40)
+    assert len(ends) >= 2
     assert ends == sorted(set(ends)) and ends[-1] >= 198
 
 
 def test_a_caller_that_stops_releases_the_camera(camera, monkeypatch):
     monkeypatch.setattr(camera, "frames", 10**9)
     monkeypatch.setattr(camera, "read", endless)
-    frames = webcam.watch(0, 5)
+    frames = webcam.watch(0, 5, 25)
     next(frames)
     frames.close()
     assert camera.released
@@ -79,4 +90,4 @@ def test_no_camera_and_one_that_ends_at_once(camera, monkeypatch, frames):
     monkeypatch.setattr(camera, "frames", frames)
     told = f"camera 2: cannot be opened, or ended after {-(-frames // 2)} of 9 frames"
     with pytest.raises(ValueError, match=told):
-        list(webcam.watch(2, 9))
+        list(webcam.watch(2, 9, 25))

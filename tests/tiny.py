@@ -2,6 +2,7 @@
 
 import cv2
 import numpy as np
+import tensorflow as tf
 
 from flow import code
 from flow.flow_video import write_flow_video
@@ -91,6 +92,22 @@ def config(steps=4, **changes):
         "checkpoint_steps": 2,
     }
     return Config(**{**values, **changes})
+
+
+def raw_clips(batch=2, frames=10, seed=0):
+    """Clips of 32 px as users hold them: RGB bytes, flow within 20 px."""
+    rng = np.random.default_rng(seed)
+    shape = (batch, frames, 32, 32)
+    return {
+        "rgb": rng.integers(0, 256, (*shape, 3)).astype(np.uint8),
+        "flow": rng.uniform(-20, 20, (*shape, 2)).astype(np.float32),
+    }
+
+
+def call(signature, **inputs):
+    """What a signature of a SavedModel answers to arrays, as arrays."""
+    found = signature(**{name: tf.constant(value) for name, value in inputs.items()})
+    return {name: value.numpy() for name, value in found.items()}
 
 
 def networks(num_classes, streams, size=32):

@@ -138,11 +138,15 @@ def _exhaust(predictor, video):
 def _features(models, video):
     from experiments.benchmarks import turns
     from i3d_tf.exported import ExportedModel
-    from i3d_tf.features import FeatureExtractor, Settings
+    from i3d_tf.features import FeatureExtractor, FeatureSettings
 
     model = ExportedModel(models["rgb and flow"])
     kinds = [
-        (clips, of, FeatureExtractor(model, Settings(window=window, **streams), **more))
+        (
+            clips,
+            of,
+            FeatureExtractor(model, FeatureSettings(window=window, **streams), **more),
+        )
         for clips, window in (("windows of 64", 64), ("one clip", None))
         for of, streams, more in (
             ("rgb and flow, fast", {}, {}),

@@ -3,8 +3,8 @@
 import json
 
 from flow.extract import flow_path
-from flow.extract_folder import REPORT
 from flow.files import exists, local_copy
+from flow.report import REPORT
 from i3d_tf.datasets.frames import encode_pair
 from i3d_tf.datasets.outcomes import Outcome, outcome_of
 

@@ -81,7 +81,8 @@ def action_signatures(networks, labels, data, endpoints):
 
     def features(**clips_):
         return {
-            f"{name}_{endpoint}": value
+            # Of networks in bfloat16 too: NumPy has no such numbers.
+            f"{name}_{endpoint}": tf.cast(value, tf.float32)
             for name, one in outputs(clips_).items()
             for endpoint, value in zip(endpoints, one[2:], strict=True)
         }
