@@ -6,10 +6,12 @@ Of each video the first --frames frames are stretched to 224x224 px and given to
 network, and the distance is that of the Gaussians of its logits (Unterthiner et al.
 2018). It is comparable with published distances if the model is Kinetics-400's released
 RGB I3D, and the number of frames and of videos is theirs; the fewer videos, the larger
-it is. Prints a line, or JSON.
+it is. Prints a line, or JSON. A video that cannot be read ends it: a distance of fewer
+videos would be another one.
 """
 
 import json
+import sys
 
 from absl import flags
 
@@ -40,7 +42,14 @@ def main():
         record = {"fvd": distance, "videos": counts, "frames": _FRAMES.value}
         print(json.dumps(record))
     else:
-        print(f"FVD {distance:.2f}  ({counts[0]} and {counts[1]} videos)")
+        print(f"FVD {distance:.4g}  ({counts[0]} and {counts[1]} videos)")
+    classes = features[0].shape[1]
+    if min(counts) <= classes:
+        print(
+            f"note: so few videos have no covariance of {classes} logits; the distance "
+            "is good for nothing but sets of as many",
+            file=sys.stderr,
+        )
 
 
 if __name__ == "__main__":

@@ -10,10 +10,10 @@ number of a camera. A video's classes are printed with their probabilities as so
 as it is done: as a table, or as a line of JSON. One that cannot be read among several
 is told on stderr, the others are classified, and the exit code is 1.
 
-The middle 64 frames (as many as in training) are looked at, or with --stride a window
-of them every so many frames, each printed and then the mean of their probabilities;
-memory does not grow with the video. Of a camera the last frames are looked at again and
-again, until Ctrl-C.
+The middle frames are looked at, as many as in training (usually 64), or with --stride a
+window of them every so many frames, the last one ending with the video, each printed
+and then the mean of their probabilities; one window is held at a time. Of a camera the
+last frames are looked at again and again, until Ctrl-C.
 
 With --output it leaves prediction.json, a picture of frames and flow, one of the
 classes' probabilities over time, and the video annotated with its flow, a map of what
@@ -63,6 +63,8 @@ def main():
             )
         return _watch(Predictor(_MODEL.value, engine=_ENGINE.value), int(cameras[0]))
     videos = _videos()
+    if _OUTPUT.value:
+        _refuse_inside(_OUTPUT.value)
     predictor = Predictor(_MODEL.value, engine=_ENGINE.value)
     failed, output = 0, None
     for name, video in videos.items():
@@ -91,10 +93,24 @@ def _videos():
         if files.is_folder(given):
             videos = {str(path): given / path for path in find_videos(given)}
         for name, path in videos.items():
+            # Results are named after them.
+            name = name if _OUTPUT.value else str(path)
             if name in found:
                 raise ValueError(f"{found[name]} and {path}: two videos named {name}")
             found[name] = path
     return found
+
+
+def _refuse_inside(output):
+    """Raises ValueError if results would lie among the videos, or be taken for some."""
+    from flow import files
+
+    for given in map(files.as_path, _VIDEO.value):
+        if files.is_folder(given):
+            if files.is_inside(output, given):
+                raise ValueError(f"output {output} lies inside the videos {given}")
+        elif files.is_inside(given, output) and files.is_inside(output, given.parent):
+            raise ValueError(f"output {output} is the folder of the video {given}")
 
 
 def _predict(predictor, video, output, several):
@@ -108,12 +124,12 @@ def _predict(predictor, video, output, several):
         for count, prediction in enumerate(predictions):
             if several and _FORMAT.value == "table" and not count:
                 print(video)
-            if _STRIDE.value:
-                windows.append(_window(prediction))
-                if _FORMAT.value == "table":
-                    _print_window(windows[-1])
+            windows.append(_window(prediction))
+            if _STRIDE.value and _FORMAT.value == "table":
+                _print_window(windows[-1])
             if output and count < _SHEET_CLIPS:
-                title = f"{video.name}: {prediction.classes[0]}"
+                title = f"{video.name}, from {prediction.begin:.2f} s: "
+                title += prediction.classes[0]
                 samples.append((title, prediction.rgb, prediction.flow))
             yield prediction
 
@@ -127,8 +143,17 @@ def _predict(predictor, video, output, several):
         summary = Summary()
         collections.deque(summary.watch(predictions), maxlen=0)
     best = summary.best(_TOP.value)
-    record = {"video": str(video), "predictions": _as_json(best)}
-    if windows:
+    record = {
+        "video": str(video),
+        "begin": windows[0]["begin"],
+        "end": windows[-1]["end"],
+        "predictions": _as_json(best),
+        "streams": {
+            stream: _as_json(summary.best(_TOP.value, stream))
+            for stream in predictor.made_for["streams"]
+        },
+    }
+    if _STRIDE.value:
         record["windows"] = windows
     if _FORMAT.value == "json":
         print(json.dumps(record, ensure_ascii=False), flush=True)

@@ -7,12 +7,7 @@ import numpy as np
 
 from flow.chunks import CHUNK, grey_chunks
 from flow.extract import extract_video, failure, flow_path, new_entry
-from flow.files import (
-    as_path,
-    exists,
-    is_remote,
-    make_folder,
-)
+from flow.files import as_path, exists, is_inside, make_folder
 from flow.pool import LIMIT, ProcessDied, Workers
 from flow.progress import Progress
 from flow.report import Report
@@ -98,14 +93,10 @@ def find_sources(videos, output, target=flow_path):
     Raises ValueError as `extract_folder`.
     """
     found = find_videos(videos)
-    if _absolute(output).is_relative_to(_absolute(videos)):
+    if is_inside(output, videos):
         raise ValueError(f"output {output} lies inside the videos {videos}")
     _refuse_twins(found, target)
     return found
-
-
-def _absolute(path):
-    return path if is_remote(path) else path.resolve()
 
 
 def _look_after(processes, progress, videos, output, settings, resume, video):

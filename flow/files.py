@@ -166,6 +166,14 @@ def _uploaded(path):
             epath.Path(local).copy(path, overwrite=True)
 
 
+def is_inside(path, folder):
+    """Whether a path is that of a folder, or of something below it."""
+    path, folder = as_path(path), as_path(folder)
+    if is_remote(path) or is_remote(folder):
+        return path == folder or folder in path.parents
+    return path.resolve().is_relative_to(folder.resolve())
+
+
 def exists(path):
     """Whether there is such a file or folder."""
     with _storage_errors(path):

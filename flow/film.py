@@ -23,12 +23,23 @@ def write_mp4(path, pictures, fps):
       fps: pictures per second.
 
     Raises:
-      ValueError: there is no picture, or its sides are odd: two pixels of yuv420p,
-        which all players know, share a colour.
+      ValueError: there is no picture, it is too large, or its sides are odd: two
+        pixels of yuv420p, which all players know, share a colour.
     """
     codec = next(name for name in CODECS if name in av.codecs_available)
     first, pictures = _peek(path, pictures)
     height, width = first.shape[:2]
+    try:
+        _encode_mp4(path, pictures, codec, (height, width), fps)
+    except av.error.FFmpegError as error:
+        raise ValueError(
+            f"{path}: pictures of {width}x{height} px cannot be encoded by {codec} "
+            f"({error.strerror})"
+        ) from error
+
+
+def _encode_mp4(path, pictures, codec, size, fps):
+    height, width = size
     if height % 2 or width % 2:
         raise ValueError(f"{path}: pictures of {width}x{height} px; sides must be even")
     with (

@@ -7,7 +7,14 @@ import functools
 import tqdm
 
 from flow.extract import failure, printable
-from flow.files import as_path, is_remote, make_folder, remove_leftovers, write_json
+from flow.files import (
+    as_path,
+    is_inside,
+    is_remote,
+    make_folder,
+    remove_leftovers,
+    write_json,
+)
 from flow.flow_images import find_folders, find_places
 from flow.import_images import import_video, new_import_entry, target_path
 from flow.pool import LIMIT, ProcessDied, Workers
@@ -125,11 +132,7 @@ def _call(processes, work, settings, job):
 
 def _refuse_inside(output, *folders):
     for folder in folders:
-        if is_remote(output) or is_remote(folder):
-            inside = output == folder or folder in output.parents
-        else:
-            inside = output.resolve().is_relative_to(folder.resolve())
-        if inside:
+        if is_inside(output, folder):
             raise ValueError(f"output {output} lies inside {folder}")
 
 

@@ -5,9 +5,9 @@ import dataclasses
 from flow.files import exists
 from flow.flow_video import describe_flow_video
 from flow.tvl1 import TVL1
-from flow.video import FPS, SMALLER_SIDE, VideoError
+from flow.video import FPS, SMALLER_SIDE
 
-LOOKED_AT = 20  # flow videos, for their settings, before a run begins
+LOOKED_AT = 20  # results, for their settings, before a run begins
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,17 +44,18 @@ class Settings:
         }
 
 
-def refuse_other_settings(targets, wanted):
-    """Raises ValueError if flow videos are there and all were made otherwise.
+def refuse_other_settings(targets, wanted, describe=describe_flow_video):
+    """Raises ValueError if results are there and all were made otherwise.
 
     Looks at the first `LOOKED_AT` of the paths `targets`. Where only some were made
-    otherwise, each is a failure of its own. `wanted` is as of `made_otherwise`.
+    otherwise, each is a failure of its own. `wanted` is as of `made_otherwise`, whose
+    `made` describe(target) is.
     """
     first = None
     for target in filter(exists, targets[:LOOKED_AT]):
         try:
-            other = made_otherwise(target, describe_flow_video(target), wanted)
-        except VideoError:
+            other = made_otherwise(target, describe(target), wanted)
+        except ValueError:
             continue  # a failure of its own
         if other is None:
             return

@@ -36,8 +36,9 @@ def tvl1_flow(previous, current, **parameters):
     one that iterates longest: among six pairs of one video, a fifth more iterations.
 
     Args:
-      previous: `[B, H, W]` in 0 ... 255, uint8 or floats. H and W are static, from
-        16 px on; B need not be static.
+      previous: `[B, H, W]` in 0 ... 255, uint8 or floats, from 16 px on. B need not be
+        static, and W only if it may be smaller than H: the smaller side decides how
+        many scales there are.
       current: the same for the next frame.
       **parameters: those of `flow.tvl1.TVL1`, with its defaults, but `engine`.
 
@@ -59,7 +60,7 @@ def tvl1_flow(previous, current, **parameters):
     flow = (ops.zeros_like(scales[-1][0]),) * channels
     for level, (first, second) in enumerate(reversed(scales)):
         if level:
-            flow = _to_finer(flow, first.shape[1:], parameters.scale_step)
+            flow = _to_finer(flow, ops.shape(first)[1:], parameters.scale_step)
         flow = _solve_scale(first, second, flow, parameters)
     return ops.stack(flow[:2], axis=-1)
 
@@ -68,7 +69,8 @@ def video_flow_graph(frames, *, one_by_one=False, **parameters):
     """Flow of each frame of videos against its previous one: `flow.tvl1.video_flow`.
 
     Args:
-      frames: `[B, T, H, W, 3]` uint8 RGB; B and T need not be static.
+      frames: `[B, T, H, W, 3]` uint8 RGB; B, T and W need not be static, see
+        `tvl1_flow`.
       one_by_one: one pair of frames after the other, for processors: a fifth less
         work, and little memory, but the graph is built twice. All pairs at once, for
         accelerators, take 300 bytes a pair and px.
@@ -124,15 +126,13 @@ def _check(previous, current):
                 f"{name} is {dtype} {list(frame.shape)}; TV-L1 takes uint8 or float "
                 "grey frames [B, H, W]"
             )
-        if None in tuple(frame.shape)[1:]:
-            raise ValueError(
-                f"{name} is {list(frame.shape)}; height and width must be static"
-            )
-        if min(frame.shape[1:]) < MIN_SIDE:
+        if frame.shape[1] is None:
+            raise ValueError(f"{name} is {list(frame.shape)}; H must be static")
+        if min(_static(frame.shape[1:])) < MIN_SIDE:
             raise ValueError(
                 f"{name} is {list(frame.shape)}; TV-L1 needs {MIN_SIDE} px a side"
             )
-    # A batch that is not static is the graph's to check.
+    # What is not static is the graph's to check.
     sizes = zip(previous.shape, current.shape, strict=True)
     if any(None not in pair and pair[0] != pair[1] for pair in sizes):
         raise ValueError(
@@ -146,11 +146,21 @@ def _pyramid(frames, parameters):
     step = parameters.scale_step
     scales = [ops.stack([ops.cast(frame, "float32") for frame in frames])]
     while len(scales) < parameters.nscales:
-        size = [round(side * step) for side in scales[-1].shape[2:]]
-        if min(size) < MIN_SIDE:
+        size = [_smaller(side, step) for side in ops.shape(scales[-1])[2:]]
+        if min(_static(size)) < MIN_SIDE:
             break
         scales.append(resize(scales[-1], size, (1 / step, 1 / step)))
     return [(scale[0], scale[1]) for scale in scales]
+
+
+def _static(sides):
+    return [side for side in sides if isinstance(side, int)]
+
+
+def _smaller(side, step):
+    if isinstance(side, int):
+        return round(side * step)
+    return ops.cast(ops.round(ops.cast(side, "float32") * step), "int32")
 
 
 def _to_finer(flow, size, scale_step):
@@ -166,7 +176,7 @@ def _solve_scale(first, second, flow, parameters):
       first, second: the frames, `[B, H, W]` float32.
       flow: where to begin: u, v and, with gamma, the brightness offset, of that shape.
     """
-    height, width = first.shape[1:]
+    height, width = ops.shape(first)[1:]
     rows = surroundings(second)
     taut = parameters.tau / parameters.theta
     numbers = (
@@ -174,7 +184,7 @@ def _solve_scale(first, second, flow, parameters):
         parameters.theta,
         *(taut * mask for mask in not_last(height, width)),
     )
-    enough = parameters.epsilon**2 * height * width
+    enough = parameters.epsilon**2 * ops.cast(height * width, "float32")
     alone = first.shape[0] == 1  # Then no one waits for others.
 
     def any_goes_on(change, *_):

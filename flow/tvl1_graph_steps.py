@@ -1,7 +1,7 @@
 """The steps of TV-L1 in `keras.ops`: resizing, warping, one iteration.
 
-A plane is `[B, H, W]` float32, of which H and W are static. Each channel of the flow
-is a plane of its own: on processors that is a fifth faster than one tensor for all.
+A plane is `[B, H, W]` float32. Each channel of the flow is a plane of its own: on
+processors that is a fifth faster than one tensor for all.
 """
 
 from typing import Any, NamedTuple
@@ -34,26 +34,45 @@ def resize(images, size, ratios=None):
     bits on GPUs and 8 on TPUs, up to an eighth and a half of one of 256 grey levels.
 
     Args:
-      images: two axes and more; the last two are static.
-      size: (height, width) of the result, px.
+      images: two axes and more.
+      size: (height, width) of the result, px; scalars of the graph where they are not
+        static.
       ratios: by how much the images are larger in y and x; None is by their sizes.
     """
     for axis, length in zip((-1, -2), reversed(size), strict=True):
-        ratio = images.shape[axis] / length if ratios is None else ratios[axis]
-        at = (np.arange(length) + 0.5) * ratio - 0.5
-        before = np.floor(at)
+        known = ops.shape(images)[axis]
+        ratio = known / length if ratios is None else ratios[axis]
+        # In float64, as float32 is off by 0.003 grey levels.
+        at = (_float64_range(length) + 0.5) * ratio - 0.5
+        before = at // 1
         first, second = (
-            ops.take(images, _inside(index, images.shape[axis]), axis=axis)
+            ops.take(images, _inside(index, known), axis=axis)
             for index in (before, before + 1)
         )
-        weight = np.float32(at - before)
-        weight = ops.convert_to_tensor(weight if axis == -1 else weight[:, None])
+        weight = ops.cast(at - before, "float32")
+        weight = weight if axis == -1 else weight[:, None]
         images = first * (1 - weight) + second * weight
     return images
 
 
 def _inside(index, length):
-    return np.clip(index, 0, length - 1).astype(np.int32)
+    return ops.clip(ops.cast(index, "int32"), 0, length - 1)
+
+
+def _float64_range(length):
+    """By numpy where it can be, as JAX has no float64."""
+    if isinstance(length, int):
+        return np.arange(length, dtype=np.float64)
+    return ops.cast(ops.arange(length), "float64")
+
+
+def _float(side):
+    """A side in px, static or not, as a number to compute with."""
+    return ops.cast(side, "float32")
+
+
+def _range(length):
+    return _float(ops.arange(length, dtype="int32"))
 
 
 def surroundings(frame):
@@ -64,7 +83,7 @@ def surroundings(frame):
     all three: N is B * (H + 2 BORDER) * (W + 2 BORDER). A row holds (frame, in x, in
     y) of its pixel and of the three to the right.
     """
-    width = frame.shape[2] + 2 * BORDER
+    width = ops.shape(frame)[2] + 2 * BORDER
     edges = ops.pad(frame, [[0, 0], [1, 1], [1, 1]], mode="symmetric")
     in_x = 0.5 * (edges[:, 1:-1, 2:] - edges[:, 1:-1, :-2])
     in_y = 0.5 * (edges[:, 2:, 1:-1] - edges[:, :-2, 1:-1])
@@ -90,10 +109,8 @@ def warp(rows, u, v):
     """
     batch, height, width = ops.shape(u)
     pitch = width + 2 * BORDER
-    across = ops.arange(width, dtype="float32")
-    down = ops.reshape(ops.arange(height, dtype="float32"), [height, 1])
-    x = ops.clip(across + u, -3, width + 1)
-    y = ops.clip(down + v, -3, height + 1)
+    x = ops.clip(_range(width) + u, -3.0, _float(width + 1))
+    y = ops.clip(_range(height)[:, None] + v, -3.0, _float(height + 1))
     column, line = ops.floor(x), ops.floor(y)
     example = ops.arange(batch, dtype="int32") * ((height + 2 * BORDER) * pitch)
     # Of the first of 16 taps, one px up and to the left.
@@ -183,7 +200,8 @@ def iterate(flow, dual, linear, bound, theta, taut_x, taut_y):
 
 def not_last(height, width):
     """`[1, H, W]` float32, twice: 0 in the last column, and in the last row, else 1."""
-    in_x, in_y = np.ones([2, 1, height, width], np.float32)
-    in_x[..., -1] = 0
-    in_y[:, -1] = 0
-    return ops.convert_to_tensor(in_x), ops.convert_to_tensor(in_y)
+    in_x = _float(ops.arange(width, dtype="int32") < width - 1)[None, None]
+    in_y = _float(ops.arange(height, dtype="int32") < height - 1)[None, :, None]
+    # Whole planes: to spread a row in each iteration takes longer.
+    shape = [1, height, width]
+    return ops.broadcast_to(in_x, shape), ops.broadcast_to(in_y, shape)

@@ -10,7 +10,7 @@ from flow.extract import failure, look_at, printable
 from flow.extract_folder import find_sources
 from flow.files import as_path, exists, make_folder
 from flow.report import Report
-from flow.settings import made_otherwise
+from flow.settings import made_otherwise, refuse_other_settings
 from i3d_tf import feature_files
 
 
@@ -34,8 +34,8 @@ def extract_folder(videos, output, extractor, *, format="npz", resume=True):
     Returns that list.
 
     Raises:
-      ValueError: no videos, two that differ only in their suffix, or an output inside
-        the folder of videos.
+      ValueError: no videos, two that differ only in their suffix, an output inside the
+        folder of videos, or files that are there and were made with other settings.
       OSError: something cannot be written, which ends the run.
     """
     videos, output = as_path(videos), as_path(output)
@@ -44,6 +44,9 @@ def extract_folder(videos, output, extractor, *, format="npz", resume=True):
         return video.with_suffix(f".{format}")
 
     found = find_sources(videos, output, target)
+    if resume:
+        targets = [output / target(video) for video in found]
+        refuse_other_settings(targets, extractor.description(), _describe)
     make_folder(output)
     with (
         Report(output, found) as report,
@@ -61,6 +64,13 @@ def extract_folder(videos, output, extractor, *, format="npz", resume=True):
     return report.entries
 
 
+def _describe(path):
+    try:
+        return feature_files.describe(path)[1]
+    except ValueError as error:
+        raise ValueError(f"{error}; remove it or run with --noresume") from error
+
+
 def _extract(source, path, extractor, resume):
     """What the report tells of a video, whose features are written to `path`."""
     entry = {"state": "failed", "reason": None, "features": 0}
@@ -73,10 +83,10 @@ def _extract(source, path, extractor, resume):
         }
         if resume and exists(path):
             state = "skipped"
-            count, made = feature_files.describe(path)
-            other = made_otherwise(path, made, description)
+            other = made_otherwise(path, _describe(path), description)
             if other:
                 raise ValueError(other)
+            count, _ = feature_files.describe(path)
         else:
             state = "done"
             features = extractor(source)

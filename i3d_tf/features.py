@@ -26,7 +26,7 @@ class FeatureSettings:
         steps in time are the features, one for each 2, 4 or 8 frames.
       stride: frames from a window to the next; None: as long as a window.
       streams: names of the model's streams; empty: all of it.
-      crops: 1, the centre; 3, 5 or 10, see `protocols.crop_corners`.
+      crops: 1, the centre; 3, 5 or 10, in the order of `protocols.crop_corners`.
       tail: what becomes of frames behind the last window, `raw_videos.window_starts`.
       loop_short: a video that is shorter than a window (than 9 frames) is looped;
         else it is refused.
@@ -46,13 +46,20 @@ class FeatureSettings:
 
     def __post_init__(self):
         steps_of(self.endpoint)
-        # Refuses crops that there are not, and short windows.
-        protocols.views(self.least, 1, self.crops)
-        if self.stride is not None and (self.window is None or self.stride < 1):
+        if self.least < MIN_FRAMES:
             raise ValueError(
-                f"stride is {self.stride}; it must be at least 1, and a whole video "
-                "as one clip has none"
+                f"window is {self.window} frames; the network needs {MIN_FRAMES}"
             )
+        if self.crops not in protocols.CROPS:
+            known = ", ".join(map(str, protocols.CROPS))
+            raise ValueError(f"crops is {self.crops}; known: {known}")
+        if self.window is None and (self.stride, self.tail) != (None, "drop"):
+            raise ValueError(
+                f"stride is {self.stride} and tail {self.tail!r}; a whole video as one "
+                "clip has neither"
+            )
+        if self.stride is not None and self.stride < 1:
+            raise ValueError(f"stride is {self.stride}; it must be at least 1")
         if self.tail not in raw_videos.TAILS:
             raise ValueError(
                 f"tail is {self.tail!r}; known: {', '.join(raw_videos.TAILS)}"

@@ -58,7 +58,10 @@ def folder_features(model, folder, *, num_frames, fps=None):
             f"{model.made_for['size']} px; FVD wants RGB of {SIZE} px"
         )
     folder, found = files.as_path(folder), []
-    for path in tqdm.tqdm(find_videos(folder), desc=str(folder), unit=" videos"):
+    videos = find_videos(folder)
+    if len(videos) < 2:
+        raise ValueError(f"{folder}: has one video; a distance needs 2 and more")
+    for path in tqdm.tqdm(videos, desc=str(folder), unit=" videos"):
         decoded = decode(folder / path)
         images = resample(decoded, fps) if fps else (image for *_, image in decoded)
         frames = list(itertools.islice(images, num_frames))

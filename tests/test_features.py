@@ -305,11 +305,12 @@ def test_logits_of_a_whole_video_are_those_of_its_steps(models, model, video):
     ("settings", "told"),
     [
         ({"endpoint": "Mixed_4g"}, "no endpoint 'Mixed_4g'"),
-        ({"window": 8}, "clips of 8 frames; the network needs 9"),
-        ({"window": 0}, "clips of 0 frames; the network needs 9"),
+        ({"window": 8}, "window is 8 frames; the network needs 9"),
+        ({"window": 0}, "window is 0 frames; the network needs 9"),
         ({"stride": 0}, "stride is 0; it must be at least 1"),
-        ({"window": None, "stride": 8}, "a whole video as one clip has none"),
-        ({"crops": 4}, "4 crops; known: 1, 3, 5, 10"),
+        ({"window": None, "stride": 8}, "a whole video as one clip has neith"),
+        ({"window": None, "tail": "shift"}, "tail 'shift'; a whole video as one"),
+        ({"crops": 4}, "crops is 4; known: 1, 3, 5, 10"),
         ({"tail": "x"}, "tail is 'x'; known: drop, shift, loop"),
         ({"streams": ("depth",)}, "has no stream 'depth'; there are rgb, flow"),
         ({"endpoint": "Mixed_3c"}, "has no features of 'Mixed_3c', only of "),
@@ -417,16 +418,22 @@ def test_a_folder_is_gone_on_with(model, write_video, tmp_path):
         "a/one.avi": ("done", 2, None),
         "two.avi": ("skipped", 2, None),
     }
-    state, _, reason = extract(stride=9)["two.avi"]
-    assert state == "failed" and reason.endswith(
-        "two.npz: was made with stride 8 (now 9); choose another output, or "
+    report = (output / "report.json").read_text()
+    with pytest.raises(ValueError) as error:
+        extract(stride=9)
+    assert str(error.value).endswith(
+        "one.npz: was made with stride 8 (now 9); choose another output, or "
         "--noresume to make it again"
     )
+    # The report of what is there stays.
+    assert (output / "report.json").read_text() == report
     write_video(videos / "two.avi", moving_texture(29, 40, 60, seed=1))
     assert "was made with source_bytes" in extract()["two.avi"][2]
     assert (output / "two.npz").stat().st_mtime_ns == before
     (output / "two.npz").write_bytes((output / "two.npz").read_bytes()[:-9])
-    assert "is no file of features" in extract()["two.avi"][2]
+    told = extract()["two.avi"][2]
+    assert "is no file of features" in told
+    assert told.endswith("; remove it or run with --noresume")
     assert extract(resume=False)["two.avi"] == ("done", 2, None)
     assert (output / "two.npz").stat().st_mtime_ns != before
     assert extract(format="tfrecord")["two.avi"] == ("done", 2, None)

@@ -9,6 +9,7 @@ import socket
 
 import pytest
 
+from flow import files
 from flow.files import remove_leftovers, write_json, written_aside
 
 
@@ -87,3 +88,15 @@ def test_leftovers_of_dead_processes_are_removed(tmp_path):
 
 def test_leftovers_of_a_folder_that_is_not_there(tmp_path):
     remove_leftovers(pathlib.Path(tmp_path / "none"))
+
+
+def test_is_inside(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "a")
+    for path, folder in (("a", "a"), ("a/b/new", "a"), ("link/c", "a"), ("a/b", ".")):
+        assert files.is_inside(path, folder), (path, folder)
+    for path, folder in (("a", "a/b"), ("ab", "a"), ("a/../c", "a"), ("gs://a/b", "a")):
+        assert not files.is_inside(path, folder), (path, folder)
+    assert files.is_inside("gs://a/b/c", "gs://a/b")
+    assert not files.is_inside("gs://a/bc", "gs://a/b")

@@ -274,12 +274,21 @@ def test_command_prints_json(model_dir, video):
     )
     assert done.returncode == 0, done.stderr
     want = Predictor(model_dir)(video)
+
+    def best(scores):
+        named = sorted(zip(scores, want.classes, strict=True), reverse=True)[:2]
+        return [
+            {"class": name, "probability": round(score, 6)} for score, name in named
+        ]
+
     assert json.loads(done.stdout) == {
         "video": str(video),
-        "predictions": [
-            {"class": name, "probability": round(score, 6)}
-            for name, score in zip(want.classes[:2], want.scores[:2], strict=True)
-        ],
+        "begin": 0.16,
+        "end": 0.52,
+        "predictions": best(want.scores),
+        "streams": {
+            stream: best(scores) for stream, scores in want.stream_scores.items()
+        },
     }
 
 
@@ -332,11 +341,26 @@ def test_command_of_a_camera(model_dir, flags, told):
     assert done.stderr.splitlines()[-1] == f"error: {told}"
 
 
+def test_results_are_not_put_among_the_videos(model_dir, write_video, tmp_path):
+    video = write_video(tmp_path / "v" / "annotated.avi", moving_texture(11))
+    before = video.read_bytes()
+    for given, output in (("v", "v"), ("v", "v/out"), ("v/annotated.avi", "v")):
+        done = _run(
+            *(f"--model={model_dir}", f"--video={tmp_path / given}"),
+            f"--output={tmp_path / output}",
+        )
+        assert done.returncode == 1
+        told = "lies inside the videos" if given == "v" else "is the folder of the vid"
+        assert f"error: output {tmp_path / output} {told}" in done.stderr
+    assert video.read_bytes() == before
+    assert [path.name for path in (tmp_path / "v").iterdir()] == ["annotated.avi"]
+
+
 def test_two_videos_of_one_name_are_refused(model_dir, write_video, tmp_path):
     for folder in ("a", "b"):
         write_video(tmp_path / folder / "one.avi", moving_texture(11))
     videos = [f"--video={tmp_path / folder / 'one.avi'}" for folder in ("a", "b")]
-    done = _run(f"--model={model_dir}", *videos)
+    done = _run(f"--model={model_dir}", f"--output={tmp_path / 'out'}", *videos)
     assert done.returncode == 1 and "two videos named one.avi" in done.stderr
 
 

@@ -8,14 +8,15 @@ import tensorflow as tf
 from flow import code
 from flow.tvl1_graph import video_flow_graph
 
+WIDEST = 3  # times the smaller side; of wider frames flow is computed of the middle
+
 
 def prepare(frames, data, *, with_flow):
     """The middle clip of videos, as signatures take clips.
 
     The first frame is left out, as it has no flow. Of the rest the middle
-    `data.num_frames` are taken, of a shorter video all, looped. Flow is computed of the
-    central square, because TV-L1's graph wants a size that is known, and not of the
-    whole frame: around a crop of 224 px it sees 16 more of 256 on each side.
+    `data.num_frames` are taken, of a shorter video all, looped. Flow is that of the
+    whole frames, as offline, of which the crop is cut.
 
     Args:
       frames: `[B, T, H, W, 3]` uint8 RGB at 25 fps; T >= 2, all of any size.
@@ -28,42 +29,57 @@ def prepare(frames, data, *, with_flow):
     pairs = tf.shape(frames)[1] - 1
     taken = tf.minimum(pairs, data.num_frames)
     start = (pairs - taken) // 2
-    square, (top, left) = _central_square(frames[:, start : start + taken + 1], data)
+    lying, is_tall = _lying(frames[:, start : start + taken + 1], data.smaller_side)
     indices = tf.range(data.num_frames) % taken
+    top = (data.smaller_side - data.size) // 2
+    left = (tf.shape(lying)[3] - data.size) // 2
 
-    def cropped(clip):
-        looped = tf.gather(clip, indices, axis=1)
-        crop = looped[:, :, top : top + data.size, left : left + data.size]
+    def cropped(clip, turned):
+        crop = clip[:, :, top : top + data.size, left : left + data.size]
+        crop = tf.cond(is_tall, lambda: turned(_transposed(crop)), lambda: crop)
+        looped = tf.gather(crop, indices, axis=1)
         channels = clip.shape[-1]
-        return tf.ensure_shape(crop, [None, None, data.size, data.size, channels])
+        return tf.ensure_shape(looped, [None, None, data.size, data.size, channels])
 
-    prepared = {"rgb": cropped(square[:, 1:])}
+    prepared = {"rgb": cropped(lying[:, 1:], tf.identity)}
     if with_flow:
-        flow = video_flow_graph(square, one_by_one=True)
+        flow = video_flow_graph(lying, one_by_one=True)
         # Through the code and back: the networks were trained on what 8 bits hold.
         steps = tf.round(flow * (code.STEPS / code.BOUND))
         steps = tf.clip_by_value(steps, -code.STEPS, code.STEPS)
-        prepared["flow"] = cropped(steps * (code.BOUND / code.STEPS))
+        # What is right in a frame lies below in its transpose.
+        prepared["flow"] = cropped(
+            steps * (code.BOUND / code.STEPS), lambda crop: tf.reverse(crop, [-1])
+        )
     return prepared
 
 
-def _central_square(frames, data):
-    """Frames with a smaller side of `smaller_side` px, of which the middle is left.
+def _lying(frames, side):
+    """Frames of a height of `side` px, of which the graph of TV-L1 wants to know.
 
-    Returns (uint8 `[B, T, side, side, 3]`, (top, left) of the frame's centre crop).
+    Returns (uint8 `[B, T, side, W >= side, 3]`, whether they are transposed, as those
+    that are higher than wide are).
     """
-    shape, side = tf.shape(frames), data.smaller_side
+    shape = tf.shape(frames)
     sides = tf.cast(shape[2:4], tf.float64)
     scaled = tf.cast(tf.round(sides * side / tf.reduce_min(sides)), tf.int32)
     flat = tf.reshape(frames, tf.concat([[-1], shape[2:]], 0))
     # As OpenCV does: bilinear, and without a filter for what becomes smaller.
     resized = tf.cast(tf.round(tf.image.resize(flat, scaled)), tf.uint8)
-    corner = (scaled - side) // 2
-    square = resized[:, corner[0] : corner[0] + side, corner[1] : corner[1] + side]
-    square = tf.reshape(square, [shape[0], shape[1], side, side, 3])
-    # Not (side - size) // 2: both halves may have been rounded.
-    inside = (scaled - data.size) // 2 - corner
-    return square, tf.unstack(inside)
+    resized = tf.reshape(resized, tf.concat([shape[:2], scaled, [3]], 0))
+    is_tall = scaled[0] > scaled[1]
+    lying = tf.cond(is_tall, lambda: _transposed(resized), lambda: resized)
+    width = tf.shape(lying)[3]
+    # By an even number of px, so that the middle stays where it is.
+    cut = tf.maximum(width - WIDEST * side, 0) // 2
+    return tf.ensure_shape(
+        lying[:, :, :, cut : width - cut], [None, None, side, None, 3]
+    ), is_tall
+
+
+def _transposed(clip):
+    """`[B, T, H, W, C]` -> `[B, T, W, H, C]`."""
+    return tf.transpose(clip, [0, 1, 3, 2, 4])
 
 
 def decode_frames(encoded):
