@@ -87,6 +87,6 @@ def test_one_picture_is_held_at_a_time(tmp_path, write):
 
 def test_pictures_that_no_encoder_takes_are_told(tmp_path):
     pictures = np.zeros((1, 17000, 16, 3), np.uint8)
-    with pytest.raises(ValueError, match="pictures of 16x17000 px cannot be encoded by"):
+    with pytest.raises(ValueError, match="of 16x17000 px cannot be encoded by"):
         film.write_mp4(tmp_path / "x.mp4", pictures, 25)
     assert not list(tmp_path.iterdir())
