@@ -43,8 +43,12 @@ def build_page(predictor, folder, *, max_seconds, max_megabytes):
         except (ValueError, OSError) as error:
             # The path is one of this server's own.
             text = " ".join(str(error).split()).replace(f"{video}: ", "")
+            # Until it is closed: the boxes below only say that there was an error.
             raise gr.Error(
-                text, title="This video cannot be used", print_exception=False
+                f"The video: {text}",
+                title="This video cannot be used",
+                duration=None,
+                print_exception=False,
             ) from error
         return [
             str(folder / "annotated.mp4"),
