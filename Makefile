@@ -36,10 +36,9 @@ demo: $(VENV)/installed
 	    --video $(DEMO)/videos/CircleBlue/v_CircleBlue_g01_c01.avi
 	$(RUN) experiments.demo_report --demo $(DEMO) --target $(TARGET)
 
-# A process for each core: most of the time goes into tracing, which takes one. Files
-# are taken in the order of tests/conftest.py.
+# A process for each core: most of the time goes into tracing, which takes one.
 test: $(VENV)/installed
-	$(RUN) pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
+	$(RUN) pytest --numprocesses auto --dist loadfile
 
 test-slow: $(VENV)/installed
 	$(RUN) pytest -m slow

@@ -14,18 +14,6 @@ import pytest  # noqa: E402
 # Chooses oneDNN, which TensorFlow has to be told before its import.
 import i3d_tf  # noqa: E402, F401
 
-# Files of half a minute and more come first, or a process would be left alone with one
-# of them in the end.
-LONG = (
-    *("test_updates", "test_training", "test_multi_worker", "test_prediction"),
-    *("test_serving", "test_features", "test_kills", "test_distillation_training"),
-    *("test_export", "test_extract_runs", "test_notebooks", "test_import_weights"),
-)
-
-
-def pytest_collection_modifyitems(items):
-    items.sort(key=lambda item: item.path.stem not in LONG)
-
 
 @pytest.fixture(scope="session")
 def data_dir():
