@@ -63,8 +63,6 @@ def main():
             )
         return _watch(Predictor(_MODEL.value, engine=_ENGINE.value), int(cameras[0]))
     videos = _videos()
-    if _OUTPUT.value:
-        _refuse_inside(_OUTPUT.value)
     predictor = Predictor(_MODEL.value, engine=_ENGINE.value)
     failed, output = 0, None
     for name, video in videos.items():
@@ -90,7 +88,10 @@ def _videos():
     found = {}
     for given in map(files.as_path, _VIDEO.value):
         videos = {given.name: given}
-        if files.is_folder(given):
+        is_folder = files.is_folder(given)
+        if _OUTPUT.value:
+            _refuse_inside(_OUTPUT.value, given, is_folder)
+        if is_folder:
             videos = {str(path): given / path for path in find_videos(given)}
         for name, path in videos.items():
             # Results are named after them.
@@ -101,16 +102,14 @@ def _videos():
     return found
 
 
-def _refuse_inside(output):
+def _refuse_inside(output, given, is_folder):
     """Raises ValueError if results would lie among the videos, or be taken for some."""
-    from flow import files
+    from flow.files import is_inside
 
-    for given in map(files.as_path, _VIDEO.value):
-        if files.is_folder(given):
-            if files.is_inside(output, given):
-                raise ValueError(f"output {output} lies inside the videos {given}")
-        elif files.is_inside(given, output) and files.is_inside(output, given.parent):
-            raise ValueError(f"output {output} is the folder of the video {given}")
+    if is_folder and is_inside(output, given):
+        raise ValueError(f"output {output} lies inside the videos {given}")
+    if not is_folder and is_inside(given, output) and is_inside(output, given.parent):
+        raise ValueError(f"output {output} is the folder of the video {given}")
 
 
 def _predict(predictor, video, output, several):
@@ -136,7 +135,7 @@ def _predict(predictor, video, output, several):
     if _STRIDE.value:
         predictions = seen(predictor.windows(video, _STRIDE.value))
     else:
-        predictions = seen(iter([predictor(video)]))
+        predictions = seen([predictor(video)])
     if output:
         summary = picture(predictions, output)
     else:

@@ -12,9 +12,9 @@ import apache_beam as beam
 
 from flow.extract import extract_video, failure, new_entry
 from flow.extract_folder import find_sources, prepare
-from flow.files import as_path, local_copy, write_json
+from flow.files import as_path, local_copy
 from flow.pool import LIMIT, ProcessDied, Workers
-from flow.report import REPORT
+from flow.report import REPORT, write_report
 from flow.settings import Settings
 
 
@@ -125,4 +125,4 @@ def _list(videos, output):
 
 
 def _write_report(output, entries):
-    write_json(as_path(output) / REPORT, sorted(entries, key=lambda e: e["video"]))
+    write_report(as_path(output), entries)

@@ -29,8 +29,10 @@ def write_mp4(path, pictures, fps):
     codec = next(name for name in CODECS if name in av.codecs_available)
     first, pictures = _peek(path, pictures)
     height, width = first.shape[:2]
+    if height % 2 or width % 2:
+        raise ValueError(f"{path}: pictures of {width}x{height} px; sides must be even")
     try:
-        _encode_mp4(path, pictures, codec, (height, width), fps)
+        _encode_mp4(path, pictures, codec, height, width, fps)
     except av.error.FFmpegError as error:
         raise ValueError(
             f"{path}: pictures of {width}x{height} px cannot be encoded by {codec} "
@@ -38,10 +40,7 @@ def write_mp4(path, pictures, fps):
         ) from error
 
 
-def _encode_mp4(path, pictures, codec, size, fps):
-    height, width = size
-    if height % 2 or width % 2:
-        raise ValueError(f"{path}: pictures of {width}x{height} px; sides must be even")
+def _encode_mp4(path, pictures, codec, height, width, fps):
     with (
         files.written_aside(path) as aside,
         # The index first: a browser then plays what it has not loaded whole.

@@ -7,18 +7,11 @@ import functools
 import tqdm
 
 from flow.extract import failure, printable
-from flow.files import (
-    as_path,
-    is_inside,
-    is_remote,
-    make_folder,
-    remove_leftovers,
-    write_json,
-)
+from flow.files import as_path, is_inside, is_remote, make_folder, remove_leftovers
 from flow.flow_images import find_folders, find_places
 from flow.import_images import import_video, new_import_entry, target_path
 from flow.pool import LIMIT, ProcessDied, Workers
-from flow.report import REPORT
+from flow.report import write_report
 from flow.settings import refuse_other_settings
 from flow.video_files import find_videos
 
@@ -95,16 +88,10 @@ def import_folder(
     except BaseException:
         # Of a full disk, what is to be told is which flow video it struck.
         with contextlib.suppress(OSError):
-            _write_report(output, report)
+            write_report(output, report)
         raise
     remove_leftovers(output)  # of processes that died
-    return _write_report(output, report)
-
-
-def _write_report(output, report):
-    entries = sorted(report, key=lambda entry: entry["video"])
-    write_json(output / REPORT, entries)
-    return entries
+    return write_report(output, report)
 
 
 def _entries(work, jobs, workers, settings):

@@ -11,6 +11,13 @@ REPORT = "report.json"
 REPORT_SECONDS = 60  # between two writes
 
 
+def write_report(output, entries):
+    """Writes the entries, sorted by path, below the path `output`; returns them so."""
+    entries = sorted(entries, key=lambda entry: entry["video"])
+    write_json(output / REPORT, entries)
+    return entries
+
+
 class Report:
     """`with Report(output, found) as report:` its entries, written to `output`.
 
@@ -53,7 +60,7 @@ class Report:
         return sorted(self._entries.values(), key=lambda entry: entry["video"])
 
     def _write(self):
-        write_json(self._output / REPORT, self.entries)
+        write_report(self._output, self.entries)
 
 
 def _read(path, found):

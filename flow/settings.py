@@ -67,8 +67,8 @@ def refuse_other_settings(targets, wanted, describe=describe_flow_video):
 def made_otherwise(target, made, wanted):
     """What to tell of a result `target` if it was `made` otherwise than is `wanted`.
 
-    None if it was not. `made` are the tags of a flow video, or a description of
-    features; `wanted` is a dict of some of them.
+    None if it was not. `made` is a dict of how, of a flow video its tags; `wanted` is a
+    dict of some of that.
     """
     other = ", ".join(_differences(made, wanted))
     if not other:

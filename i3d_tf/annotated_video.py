@@ -10,8 +10,9 @@ from flow import film, visualize
 from flow.video import FPS
 from i3d_tf import figures
 from i3d_tf.evaluation.metrics import softmax
+from i3d_tf.raw_videos import centre
+from i3d_tf.summary import TOP
 
-TOP = 5
 MIN_HEIGHT = 240  # px; a clip of the networks is small on today's screens
 BAR, TRACK = "#9ecae1", "0.94"
 CURSOR = (214, 39, 40)
@@ -165,9 +166,7 @@ def _heat(activation, best, frames, size):
 
 def _heated(image, heat):
     """An image with the heat of its central crop, dark around that."""
-    size = len(heat)
-    top, left = ((side - size) // 2 for side in image.shape[:2])
-    crop = np.s_[top : top + size, left : left + size]
+    crop = centre(*image.shape[:2], len(heat))
     shown = image * _OUTSIDE
     colours = 255 * _HEAT(heat)[..., :3]
     # Where nothing speaks for the class the image is seen, and through the rest too.

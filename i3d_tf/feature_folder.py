@@ -46,7 +46,9 @@ def extract_folder(videos, output, extractor, *, format="npz", resume=True):
     found = find_sources(videos, output, target)
     if resume:
         targets = [output / target(video) for video in found]
-        refuse_other_settings(targets, extractor.description(), _describe)
+        refuse_other_settings(
+            targets, extractor.description(), lambda path: _describe(path)[1]
+        )
     make_folder(output)
     with (
         Report(output, found) as report,
@@ -65,8 +67,9 @@ def extract_folder(videos, output, extractor, *, format="npz", resume=True):
 
 
 def _describe(path):
+    """(number of features, description) of a file that is there."""
     try:
-        return feature_files.describe(path)[1]
+        return feature_files.describe(path)
     except ValueError as error:
         raise ValueError(f"{error}; remove it or run with --noresume") from error
 
@@ -83,10 +86,10 @@ def _extract(source, path, extractor, resume):
         }
         if resume and exists(path):
             state = "skipped"
-            other = made_otherwise(path, _describe(path), description)
+            count, made = _describe(path)
+            other = made_otherwise(path, made, description)
             if other:
                 raise ValueError(other)
-            count, _ = feature_files.describe(path)
         else:
             state = "done"
             features = extractor(source)

@@ -140,12 +140,10 @@ class Predictor:
     def _classify(self, clip, start, end):
         """The Prediction of a clip of the pairs start ... end - 1, maybe looped."""
         size = self.made_for["size"]
+        crop = raw_videos.centre(*clip["rgb"].shape[1:3], size)
         answers = self._model(
             "activation",
-            **{
-                name: _centre_crop(clip[name], size)[None]
-                for name in self.made_for["streams"]
-            },
+            **{name: clip[name][None, :, *crop] for name in self.made_for["streams"]},
         )
         probabilities = answers["probabilities"][0]
         order = np.argsort(-probabilities, kind="stable")
@@ -165,8 +163,3 @@ class Predictor:
             self.made_for["fps"],
             size,
         )
-
-
-def _centre_crop(clip, size):
-    top, left = ((side - size) // 2 for side in clip.shape[1:3])
-    return clip[:, top : top + size, left : left + size]

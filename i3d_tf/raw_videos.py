@@ -95,6 +95,12 @@ def window_starts(pairs, length, stride, tail):
     return starts
 
 
+def centre(height, width, size):
+    """Slices (rows, columns) of the crop in the middle of frames, of `size` px."""
+    top, left = (height - size) // 2, (width - size) // 2
+    return np.s_[top : top + size, left : left + size]
+
+
 def cut(pairs, ranges):
     """Yields clips {name: `[end - begin, H, W, C]`} of ranges (begin, end) of pairs.
 
