@@ -5,6 +5,7 @@ import dataclasses
 import difflib
 import importlib.util
 import pathlib
+import re
 import types
 import typing
 
@@ -45,14 +46,15 @@ def load_config(path, overrides=(), name="CONFIG"):
 
 
 def _with_closest(message):
-    """Python's "unexpected keyword argument 'bath_size'", with the closest field."""
-    _, quoted, name = message.partition("unexpected keyword argument ")
-    if not quoted:
+    """Names the closest field if a TypeError's message is about an unknown one."""
+    # From Python 3.13 on the message goes on with a suggestion of its own.
+    unknown = re.search(r"unexpected keyword argument '(\w+)'", message)
+    if unknown is None:
         return message
     kinds = (Config, Data, StreamTraining, Pose, Distillation, Pair)
     names = [field.name for kind in kinds for field in dataclasses.fields(kind)]
-    close = difflib.get_close_matches(name.strip("'"), names, 1, cutoff=0)[0]
-    return f"no field {name}; the closest is {close!r}"
+    close = difflib.get_close_matches(unknown[1], names, 1, cutoff=0)[0]
+    return f"no field {unknown[1]!r}; the closest is {close!r}"
 
 
 def to_dict(config):
