@@ -1,7 +1,9 @@
-"""What tests share: the reference data and lossless videos of known frames."""
+"""Fixtures that tests share, and the machine's kind in pytest's first lines."""
 
+import importlib.metadata
 import os
 import pathlib
+import platform
 from fractions import Fraction
 
 # TensorFlow reads these when it is imported, so before any test module.
@@ -11,8 +13,22 @@ import av  # noqa: E402
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 
-# Chooses oneDNN, which TensorFlow has to be told before its import.
-import i3d_tf  # noqa: E402, F401
+# `import i3d_tf` turns oneDNN on, which must come before TensorFlow's import.
+from i3d_tf import processor  # noqa: E402
+
+
+def pytest_report_header():
+    """Returns lines on what results may depend on: processor, oneDNN, versions."""
+    onednn = "on" if processor.uses_onednn() else "off"
+    if processor.max_isa():
+        onednn += f", held down to {processor.max_isa()}"
+    names = ("tensorflow", "keras", "numpy")
+    versions = (f"{name} {importlib.metadata.version(name)}" for name in names)
+    return [
+        f"processor: {processor.describe()}; oneDNN {onednn}; fast bfloat16: "
+        f"{processor.bfloat16_units() or 'none'}",
+        f"versions: Python {platform.python_version()}, {', '.join(versions)}",
+    ]
 
 
 @pytest.fixture(scope="session")
