@@ -23,8 +23,8 @@ _DTYPE = flags.DEFINE_enum(
     ["auto", "float32", "mixed_bfloat16"],
     "Dtype of the computation. float32 is fast on every machine. mixed_bfloat16 is "
     "faster on TPUs, GPUs of compute capability 8.0 and processors with AVX512-BF16 or "
-    "AMX, and takes many times as long on others. auto: mixed_bfloat16 if the runs were "
-    "trained in it and it is fast on this machine, else float32.",
+    "AMX, and takes many times as long on others. auto: mixed_bfloat16 if the runs "
+    "were trained in it and it is fast on this machine, else float32.",
 )
 _ENDPOINTS = flags.DEFINE_list(
     "endpoints",

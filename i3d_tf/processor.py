@@ -51,16 +51,17 @@ def max_isa() -> str:
 def bfloat16_units() -> str | None:
     """Returns the name of the processor's fast bfloat16 instructions, or None.
 
-    AVX-512 without them is no help: there oneDNN computes a bfloat16 forward pass in
-    five times the time of float32, see experiments/benchmarks/README.md.
+    AVX-512 without them is no help: a forward pass in bfloat16 takes five times as long
+    as in float32 there. Neither is AVX512-BF16 on a processor with AMX whose AMX is
+    switched off: two times. See experiments/benchmarks/README.md.
     """
+    found = flags()
     if not uses_onednn():
         return None
-    found = flags()
-    if "amx_bf16" in found and max_isa() not in _WITHOUT_AMX:
-        return "AMX"
-    if "avx512_bf16" in found and max_isa() not in _WITHOUT_BFLOAT16:
-        return "AVX512-BF16"
+    if "amx_bf16" in found:
+        return None if max_isa() in _WITHOUT_AMX else "AMX"
+    if "avx512_bf16" in found:
+        return None if max_isa() in _WITHOUT_BFLOAT16 else "AVX512-BF16"
     return None
 
 
