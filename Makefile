@@ -2,6 +2,7 @@
 # make test: all tests but the slow ones.   make check: ruff.   make test-slow: the rest.
 # make test-backends: JAX and PyTorch against TensorFlow, into tests/backends.json.
 # make test-demo: the demo page in headless Chromium.
+# make test-processors: tests of networks as on processors without AVX-512.
 # DEMO_SHORT=1 make demo: every stage on few videos and steps; no accuracy is expected.
 
 PYTHON ?= python3
@@ -20,7 +21,7 @@ STEPS =
 TARGET = 0.9
 endif
 
-.PHONY: demo test test-slow test-backends test-demo check clean-demo
+.PHONY: demo test test-slow test-processors test-backends test-demo check clean-demo
 
 demo: $(VENV)/installed
 	$(RUN) experiments.sample_videos --output $(DEMO) $(SAMPLES)
@@ -42,6 +43,21 @@ test: $(VENV)/installed
 
 test-slow: $(VENV)/installed
 	$(RUN) pytest -m slow
+
+# oneDNN held down to AVX2, then off. The tests of other files do not depend on it. The
+# selection leaves out bfloat16 with AVX2: TensorFlow looks at the processor itself and
+# asks oneDNN for kernels that it may not use. "Off" is how TensorFlow computes bfloat16
+# on such a processor.
+NETWORK_TESTS = $(wildcard $(addprefix tests/test_,checkpoints.py distillation_*.py \
+    evaluat*.py export.py fast*.py features.py fine_tuning.py goldens.py inception*.py \
+    inflate.py long_videos.py pose_network.py prediction.py released_weights.py runs.py \
+    serving.py training.py updates.py any_input.py))
+
+test-processors: $(VENV)/installed
+	ONEDNN_MAX_CPU_ISA=AVX2 $(RUN) pytest --numprocesses auto --dist loadfile \
+	    -k 'not bfloat16' $(NETWORK_TESTS)
+	TF_ENABLE_ONEDNN_OPTS=0 $(RUN) pytest --numprocesses auto --dist loadfile \
+	    $(NETWORK_TESTS)
 
 test-backends: $(VENV)/installed-backends
 	BACKENDS_RECORD=tests/backends.json $(RUN) pytest -m backends

@@ -1,4 +1,4 @@
-"""Fixtures that tests share, and the machine's kind in pytest's first lines."""
+"""Fixtures that tests share, and the machine's kind in pytest's last lines."""
 
 import importlib.metadata
 import os
@@ -17,18 +17,23 @@ import pytest  # noqa: E402
 from i3d_tf import processor  # noqa: E402
 
 
-def pytest_report_header():
-    """Returns lines on what results may depend on: processor, oneDNN, versions."""
+def pytest_terminal_summary(terminalreporter):
+    """Prints what results may depend on: processor, oneDNN, versions.
+
+    At the end, since pytest leaves out its header with `-q`.
+    """
     onednn = "on" if processor.uses_onednn() else "off"
     if processor.max_isa():
         onednn += f", held down to {processor.max_isa()}"
     names = ("tensorflow", "keras", "numpy")
     versions = (f"{name} {importlib.metadata.version(name)}" for name in names)
-    return [
-        f"processor: {processor.describe()}; oneDNN {onednn}; fast bfloat16: "
-        f"{processor.bfloat16_units() or 'none'}",
-        f"versions: Python {platform.python_version()}, {', '.join(versions)}",
-    ]
+    terminalreporter.write_line(
+        f"{processor.describe()}; oneDNN {onednn}; fast bfloat16: "
+        f"{processor.bfloat16_units() or 'none'}"
+    )
+    terminalreporter.write_line(
+        f"Python {platform.python_version()}, {', '.join(versions)}"
+    )
 
 
 @pytest.fixture(scope="session")

@@ -122,12 +122,16 @@ def assert_close(got, wanted, tolerance):
 
 
 def assert_moved(before, got, wanted, tolerance=2e-3):
-    """What each weight has moved by, which is far less than the weight."""
-    assert_close(
-        {path: got[path] - value for path, value in before.items()},
-        {path: wanted[path] - value for path, value in before.items()},
-        tolerance,
-    )
+    """Compares what each weight has moved by, which is far less than the weight.
+
+    By norms: the last bit of an activation can turn a ReLU around, which changes single
+    values of a kernel by percents and its norm hardly.
+    """
+    assert got.keys() == wanted.keys() == before.keys()
+    for path, value in before.items():
+        moved, error = wanted[path] - value, got[path] - wanted[path]
+        limit = tolerance * np.linalg.norm(moved) + 1e-7
+        assert np.linalg.norm(error) < limit, (path, np.linalg.norm(error), limit)
 
 
 def test_an_update_is_sgd_with_weight_decay():

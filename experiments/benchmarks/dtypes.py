@@ -3,11 +3,13 @@
     python -m experiments.benchmarks.dtypes
 
 One processor stands for those that have less: ONEDNN_MAX_CPU_ISA holds back the
-instructions that oneDNN may use. TensorFlow itself looks at the processor and not at
-this variable. So a real processor without AVX-512 computes float32 as the level "AVX2"
-and bfloat16 as the level "oneDNN off". Each work has a process of its own, and the
-processes of a level take turns, so that other load on the machine falls on all of them.
-Prints a table of ratios and writes <--name>.json to --output.
+instructions that oneDNN may use. On a processor without AVX-512 TensorFlow keeps
+bfloat16 from oneDNN and computes it with its own kernels. It looks at the processor for
+that and not at the variable, so the level "AVX2" turns oneDNN off for bfloat16.
+
+Each work has a process of its own, and the processes of a level take turns, so that
+other load on the machine falls on all of them. Prints a table of ratios and writes
+<--name>.json to --output.
 """
 
 import datetime
@@ -28,12 +30,14 @@ _OUTPUT = flags.DEFINE_string(
 _NAME = flags.DEFINE_string("name", "dtypes", "Name of the JSON file without .json.")
 _CHILD = flags.DEFINE_string("child", None, "Internal: the work of this process.")
 
+_OFF = {"TF_ENABLE_ONEDNN_OPTS": "0"}
+# The environments of float32 and of bfloat16.
 LEVELS = {
-    "all": {},
-    "AVX512_CORE_BF16": {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE_BF16"},
-    "AVX512_CORE": {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE"},
-    "AVX2": {"ONEDNN_MAX_CPU_ISA": "AVX2"},
-    "oneDNN off": {"TF_ENABLE_ONEDNN_OPTS": "0"},
+    "whole processor": ({}, {}),
+    "AVX512_CORE_BF16": 2 * ({"ONEDNN_MAX_CPU_ISA": "AVX512_CORE_BF16"},),
+    "AVX512_CORE": 2 * ({"ONEDNN_MAX_CPU_ISA": "AVX512_CORE"},),
+    "AVX2": ({"ONEDNN_MAX_CPU_ISA": "AVX2"}, _OFF),
+    "oneDNN off": (_OFF, _OFF),
 }
 WORKS = {"forward": "forward, folded", "training": "training, fast"}
 DTYPES = ("float32", "mixed_bfloat16")
@@ -77,13 +81,13 @@ def main():
     print(f"{path}: the figures")
 
 
-def _take_turns(environment):
+def _take_turns(environments):
     """{work: {dtype: seconds of the fastest round, "ratio": bfloat16 to float32}}."""
     from experiments.benchmarks.turns import Child
 
     children = {}
     for work, name in WORKS.items():
-        for dtype in DTYPES:
+        for dtype, environment in zip(DTYPES, environments, strict=True):
             child = Child(
                 "experiments.benchmarks.dtypes",
                 {"name": name, "dtype": dtype, "frames": _FRAMES.value},
