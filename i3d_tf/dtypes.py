@@ -56,7 +56,7 @@ def warn_if_slow(dtype: str, remedy: str) -> None:
 
     Args:
       dtype: a Keras dtype policy.
-      remedy: what to do about it, which ends the line.
+      remedy: advice for the user, which ends the line.
     """
     if dtype == BFLOAT16 and not fast_bfloat16():
         print_once(f"warning: dtype {dtype}: {slow_bfloat16()}; {remedy}")

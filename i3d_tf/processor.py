@@ -35,7 +35,7 @@ def flags() -> frozenset[str]:
 
 
 def uses_onednn() -> bool:
-    """Returns whether TensorFlow is told to use oneDNN, which `import i3d_tf` does."""
+    """Returns whether TensorFlow uses oneDNN; `import i3d_tf` turns it on."""
     return os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1").lower() not in ("0", "false")
 
 

@@ -169,7 +169,7 @@ def test_the_processor_is_described(machine):
 
 
 def _begin(workdir, dtype):
-    """Leaves in `workdir` what tells that a run of this dtype has begun."""
+    """Writes the files by which a run of this dtype has begun; returns its folder."""
     (workdir / "checkpoints").mkdir(parents=True)
     (workdir / "checkpoints" / "ckpt-2.index").touch()
     kept = {"config": to_dict(tiny.config(dtype=dtype)), "labels": ["a", "b"]}
@@ -219,7 +219,7 @@ def test_the_first_run_that_has_begun_decides(machine, tmp_path):
     "sum_of_all, dtype, reason",
     [(2, "mixed_bfloat16", "AMX on all hosts"), (1, "float32", "a host is slow at b")],
 )
-def test_all_hosts_take_what_is_fast_on_each(
+def test_all_hosts_agree_on_one_dtype(
     machine, monkeypatch, capsys, sum_of_all, dtype, reason
 ):
     machine(AMX)
@@ -301,7 +301,7 @@ def test_evaluation_is_in_bfloat16_if_training_was(
 def test_a_bfloat16_model_is_told_where_it_is_slow(
     machine, monkeypatch, capsys, tmp_path, flags, is_told
 ):
-    """Of an exported model only its assets are read here."""
+    """Loads the assets of an exported model alone."""
     (tmp_path / "assets").mkdir()
     (tmp_path / "assets/labels.txt").write_text("a\nb\n")
     preprocessing = {"num_frames": 9, "dtype": "mixed_bfloat16"}
