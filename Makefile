@@ -3,6 +3,7 @@
 # make check          ruff
 # make test           all tests but the slow ones
 # make test-slow      the slow ones
+# make test-processors  the networks' tests without AVX-512, and without oneDNN
 # make test-newest    the tests with the newest Python and libraries, without the pins
 # make test-backends  JAX and PyTorch against TensorFlow, into tests/backends.json
 # make test-demo      the demo page in headless Chromium
@@ -32,7 +33,8 @@ STEPS =
 TARGET = 0.9
 endif
 
-.PHONY: demo install check test test-slow test-newest test-backends test-demo clean-demo
+.PHONY: demo install check test test-slow test-newest test-processors \
+    test-backends test-demo clean-demo
 
 demo: $(INSTALLED)
 	$(RUN) experiments.sample_videos --output $(DEMO) $(SAMPLES)
@@ -63,6 +65,21 @@ test-newest:
 	$(VENV_NEWEST)/bin/pip install --quiet --upgrade --upgrade-strategy eager \
 	    --editable '.[test]'
 	$(VENV_NEWEST)/bin/python -m pytest --numprocesses auto --dist loadfile
+
+# oneDNN held down to AVX2, then off. The tests of other files do not depend on it. The
+# first run leaves out bfloat16 and float16: TensorFlow looks at the processor itself and
+# asks oneDNN for kernels that are held back. On a processor with AVX2 alone it computes
+# both types as in the second run.
+NETWORK_TESTS = $(wildcard $(addprefix tests/test_,checkpoints.py distillation_*.py \
+    evaluat*.py export.py fast*.py features.py fine_tuning.py goldens.py inception*.py \
+    inflate.py long_videos.py pose_network.py prediction.py released_weights.py runs.py \
+    serving.py training.py updates.py any_input.py))
+
+test-processors: $(INSTALLED)
+	ONEDNN_MAX_CPU_ISA=AVX2 $(RUN) pytest --numprocesses auto --dist loadfile \
+	    -k 'not float16' $(NETWORK_TESTS)
+	TF_ENABLE_ONEDNN_OPTS=0 $(RUN) pytest --numprocesses auto --dist loadfile \
+	    $(NETWORK_TESTS)
 
 test-backends: $(VENV)/installed-backends
 	BACKENDS_RECORD=tests/backends.json $(RUN) pytest -m backends

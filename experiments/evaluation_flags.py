@@ -53,7 +53,11 @@ def define_protocol():
     )
     flags.DEFINE_integer("batch_size", 4, "Clips at a time.", lower_bound=1)
     flags.DEFINE_enum(
-        "dtype", "float32", ["float32", "mixed_bfloat16"], "Of the computation."
+        "dtype",
+        "auto",
+        ["auto", "float32", "mixed_bfloat16"],
+        "Dtype of the computation. auto: mixed_bfloat16 if the runs were trained in it "
+        "and it is fast on this machine, else float32.",
     )
 
 

@@ -20,8 +20,11 @@ _OUTPUT = flags.DEFINE_string("output", None, "SavedModel to write.", required=T
 _DTYPE = flags.DEFINE_enum(
     "dtype",
     "float32",
-    ["float32", "mixed_bfloat16"],
-    "Of the computation; bfloat16 is faster where the processor has AMX, or on GPUs.",
+    ["auto", "float32", "mixed_bfloat16"],
+    "Dtype of the computation. float32 is fast on every machine. mixed_bfloat16 is "
+    "faster on TPUs, GPUs of compute capability 8.0 and processors with AVX512-BF16 or "
+    "AMX, and takes many times as long on others. auto: mixed_bfloat16 if the runs "
+    "were trained in it and it is fast on this machine, else float32.",
 )
 _ENDPOINTS = flags.DEFINE_list(
     "endpoints",
@@ -32,12 +35,21 @@ _ENDPOINTS = flags.DEFINE_list(
 
 
 def main():
-    from i3d_tf.checkpoints import load_workdirs
+    from i3d_tf.checkpoints import evaluation_dtype, load_workdirs
+    from i3d_tf.dtypes import BFLOAT16
     from i3d_tf.export import ENDPOINTS, export
 
-    config, labels, models = load_workdirs(_WORKDIR.value, _DTYPE.value)
+    dtype = evaluation_dtype(_WORKDIR.value, _DTYPE.value)
+    config, labels, models = load_workdirs(_WORKDIR.value, dtype)
     endpoints = ENDPOINTS if _ENDPOINTS.value is None else tuple(_ENDPOINTS.value)
     export(models, labels, config.data, _OUTPUT.value, endpoints)
+    if dtype == BFLOAT16:
+        print(
+            f"{_OUTPUT.value}: computes in bfloat16, which is slow on processors "
+            "without AVX512-BF16 or AMX and on GPUs below compute capability 8.0; "
+            "--dtype float32 is fast everywhere"
+        )
+    print(f"{_OUTPUT.value}: SavedModel, {'+'.join(models)}, {len(labels)} classes")
     print(
         f"{_OUTPUT.value}: SavedModel, {'+'.join(models)}, {len(labels)} classes; "
         "where TensorFlow alone loads it, set TF_ENABLE_ONEDNN_OPTS=1 (2 to 4 times as "

@@ -7,7 +7,7 @@ import re
 import tensorflow as tf
 
 from flow import files
-from i3d_tf import config_file
+from i3d_tf import config_file, dtypes
 from i3d_tf.fine_tuning import freeze_up_to
 from i3d_tf.tasks import task_of
 
@@ -54,6 +54,28 @@ def read_config(workdir):
         raise ValueError(f"{workdir}: no config.json, so nothing was trained there")
     kept = json.loads(path.read_text("utf-8"))
     return config_file.from_dict(kept["config"]), kept["labels"]
+
+
+def evaluation_dtype(workdirs, dtype):
+    """Returns the dtype in which runs are evaluated, and prints how it was chosen.
+
+    Args:
+      workdirs: folders of runs.
+      dtype: "auto" is "mixed_bfloat16" if all of the runs were trained in it and it is
+        fast on this machine, else "float32". Other values are returned as they are.
+
+    Raises:
+      ValueError: if there is no run in one of the workdirs.
+    """
+    if dtype == dtypes.AUTO:
+        for workdir in workdirs:
+            trained = read_config(workdir)[0].dtype
+            if trained != dtypes.BFLOAT16:
+                dtypes.print_once(
+                    f"dtype: float32 ({workdir} was trained in {trained})"
+                )
+                return dtypes.FLOAT32
+    return dtypes.choose(dtype)
 
 
 def require_trained(workdir):

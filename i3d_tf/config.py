@@ -11,6 +11,8 @@ from i3d_tf.fine_tuning import check_endpoint
 from i3d_tf.inception import MIN_FRAMES, STRIDE
 from i3d_tf.streams import ALL_STREAMS
 
+DTYPES = ("auto", "float32", "mixed_bfloat16", "mixed_float16")
+
 
 @dataclasses.dataclass(frozen=True)
 class Data:
@@ -176,8 +178,9 @@ class Config:
         number of devices. None: all that fall to a replica.
       synchronised_batch_norm: to take BatchNorm's statistics over all replicas of a
         pass, where the released training took each replica's own.
-      dtype: of the computation, "float32", "mixed_bfloat16" or "mixed_float16", which
-        scales the loss so that small gradients do not vanish.
+      dtype: the computation's dtype. "auto" is "mixed_bfloat16" where the hardware has
+        units for it and "float32" elsewhere; a run keeps the one that it began with.
+        "mixed_float16" scales the loss so that small gradients do not vanish.
       recompute: to keep fewer intermediate results for the gradients and compute them
         again: less memory, more time.
       batch_norm_decay: of BatchNorm's moving statistics, once an update.
@@ -203,7 +206,7 @@ class Config:
     batch_size: int = 6
     clips_at_once: int | None = None
     synchronised_batch_norm: bool = False
-    dtype: str = "float32"
+    dtype: str = "auto"
     recompute: bool = False
     batch_norm_decay: float = 0.999
     width: float = 1.0
@@ -258,7 +261,7 @@ class Config:
                     f"batch_size {self.batch_size} does not divide into passes of "
                     f"{self.clips_at_once} clips_at_once"
                 )
-        _one_of("dtype", self.dtype, ("float32", "mixed_bfloat16", "mixed_float16"))
+        _one_of("dtype", self.dtype, DTYPES)
         _one_of("not_finite", self.not_finite, ("stop", "skip"))
         _at_least("steps_at_once", self.steps_at_once, 1)
         _at_least("checkpoint_steps", self.checkpoint_steps, 1)

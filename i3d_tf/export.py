@@ -9,6 +9,7 @@ import tempfile
 import tensorflow as tf
 
 from flow.video import FPS
+from i3d_tf import dtypes
 from i3d_tf.exported import LABELS, PREPROCESSING
 from i3d_tf.fast.views import with_features
 from i3d_tf.fine_tuning import ENDPOINTS as TRUNK
@@ -83,6 +84,12 @@ def export(models, labels, data, output, endpoints=ENDPOINTS):
         shutil.rmtree(aside, ignore_errors=True)
 
 
+def _dtype(models):
+    layers = [layer for model in models.values() for layer in model.layers]
+    is_mixed = any(layer.compute_dtype == "bfloat16" for layer in layers)
+    return dtypes.BFLOAT16 if is_mixed else dtypes.FLOAT32
+
+
 def _module(models, labels, data, assets, endpoints):
     """(what is saved, {signature name: function})."""
     (assets / LABELS).write_text("".join(f"{label}\n" for label in labels), "utf-8")
@@ -93,6 +100,7 @@ def _module(models, labels, data, assets, endpoints):
         "smaller_side": data.smaller_side,
         "size": data.size,
         "num_frames": data.num_frames,
+        "dtype": _dtype(models),
     }
     (assets / PREPROCESSING).write_text(json.dumps(preprocessing, indent=2) + "\n")
     ready = task_of(data).for_inference

@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from flow.files import as_path
+from i3d_tf import dtypes
 
 # Files among the SavedModel's assets.
 LABELS = "labels.txt"
@@ -36,8 +37,8 @@ class ExportedModel:
     Attributes:
       model_dir: as given.
       labels: class names.
-      made_for: the preprocessing: "streams", "fps", "smaller_side", "size" and
-        "num_frames".
+      made_for: the preprocessing: "streams", "fps", "smaller_side", "size",
+        "num_frames" and "dtype".
     """
 
     def __init__(self, model_dir):
@@ -51,6 +52,10 @@ class ExportedModel:
             raise ValueError(
                 f"{model_dir}: tells where joints are in a picture; videos are for "
                 "models of actions"
+            )
+        if "dtype" in self.made_for:  # Models of earlier versions do not tell.
+            dtypes.warn_if_slow(
+                self.made_for["dtype"], "export the run again with --dtype float32"
             )
         # Kept, as its functions live as long as it does.
         self._model = tf.saved_model.load(str(model_dir))

@@ -1,7 +1,9 @@
-"""Fixtures for all tests: the reference data and lossless videos of known frames."""
+"""Fixtures that tests share, and the machine's kind in pytest's last lines."""
 
+import importlib.metadata
 import os
 import pathlib
+import platform
 from fractions import Fraction
 
 import av
@@ -10,7 +12,26 @@ import pytest
 
 # Before TensorFlow: the first makes its start quiet, the second turns oneDNN on.
 import experiments  # noqa: F401
-import i3d_tf  # noqa: F401
+from i3d_tf import processor
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Prints what results may depend on: processor, oneDNN, versions.
+
+    At the end, since pytest leaves out its header with `-q`.
+    """
+    onednn = "on" if processor.uses_onednn() else "off"
+    if processor.max_isa():
+        onednn += f", held down to {processor.max_isa()}"
+    names = ("tensorflow", "keras", "numpy")
+    versions = (f"{name} {importlib.metadata.version(name)}" for name in names)
+    terminalreporter.write_line(
+        f"{processor.describe()}; oneDNN {onednn}; fast bfloat16: "
+        f"{processor.bfloat16_units() or 'none'}"
+    )
+    terminalreporter.write_line(
+        f"Python {platform.python_version()}, {', '.join(versions)}"
+    )
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ import numpy as np
 import tensorflow as tf
 
 from i3d_tf import RGB, build_i3d
+from i3d_tf.fast.views import with_calls
 
 FRAMES = 9
 
@@ -15,6 +16,54 @@ def network(end=None, *, size=32, dtype="float32", seed=0):
         RGB, 3, size=size, width=1 / 8, batch_norm_decay=0.9, dtype=dtype, seed=seed
     )
     return keras.Model(model.input, model.get_layer(end).output) if end else model
+
+
+def with_exact_pools(model):
+    """Returns a view of the model whose pools have the right gradient everywhere.
+
+    It is the reference for gradients. TensorFlow has no 3D pools of float64, and on
+    some processors the gradient of its `max_pool3d` is wrong where values are equal.
+    """
+
+    def call(layer, inputs, **options):
+        if isinstance(layer, keras.layers.MaxPooling3D):
+            return ExactMaxPooling(layer)(inputs)
+        if isinstance(layer, keras.layers.AveragePooling3D):
+            # The only one has a window of two steps and of whole frames.
+            pairs = (inputs[:, :-1] + inputs[:, 1:]) / 2
+            return keras.ops.mean(pairs, axis=(2, 3), keepdims=True)
+        return layer(inputs, **options)
+
+    return with_calls(model, call)
+
+
+class ExactMaxPooling(keras.layers.Layer):
+    """A max-pool with SAME padding, made of elementary operations.
+
+    `reduce_max` shares the gradient among equal values. These are copies of one value
+    where a pool follows a pool, and zeros after a ReLU, which pass no gradient on.
+    """
+
+    def __init__(self, pool):
+        super().__init__(name=pool.name, dtype=pool.dtype_policy)
+        self.window, self.strides = pool.pool_size, pool.strides
+
+    def call(self, x):
+        sizes = zip(self.window, self.strides, strict=True)
+        for axis, (size, step) in enumerate(sizes, start=1):
+            length = x.shape[axis] or tf.shape(x)[axis]
+            steps = -(-length // step)
+            missing = tf.maximum((steps - 1) * step + size - length, 0)
+            paddings = [[0, 0] for _ in x.shape]
+            paddings[axis] = [missing // 2, missing - missing // 2]
+            x = tf.pad(x, paddings, constant_values=x.dtype.min)
+            before = (slice(None),) * axis
+            ends = [first + (steps - 1) * step + 1 for first in range(size)]
+            neighbours = [
+                x[(*before, slice(first, end, step))] for first, end in enumerate(ends)
+            ]
+            x = tf.reduce_max(tf.stack(neighbours), 0)
+        return x
 
 
 def clips(batch=2, size=32):

@@ -22,6 +22,7 @@ CONFIG = Config(
     Data("two_stream_folder/tiny", num_frames=9, size=32, smaller_side=40),
     rgb=STREAM,
     flow=STREAM,
+    dtype="float32",
     width=0.02,
     batch_norm_decay=0.9,
 )

@@ -153,7 +153,7 @@ def test_override_of_a_stream_that_is_left_out(recipe):
         ("rgb.dropout=-0.1", r"dropout is -0.1; it must lie in \[0, 1\)"),
         ("rgb.boundaries=()", "0 boundaries need 1 learning_rates, 2 are given"),
         ("batch_size=0", "batch_size is 0; it must be at least 1"),
-        ("dtype=float16", "dtype is 'float16'; known: float32, mixed_bfloat16"),
+        ("dtype=float16", "dtype is 'float16'; known: auto, float32, mixed_bf"),
         ("checkpoint_steps=0", "checkpoint_steps is 0; it must be at least 1"),
         (
             "rgb.freeze_up_to=mixed4f",

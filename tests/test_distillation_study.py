@@ -27,7 +27,12 @@ from i3d_tf.streams import DEPTH, RGB
 STREAM = StreamTraining(steps=2, learning_rates=(0.01,), dropout=0.0)
 DATA = Data(dataset="two_stream_poses/arms", num_frames=1, size=32, smaller_side=32)
 TEACHER = Config(
-    data=DATA, depth=STREAM, pose=Pose(features=64), batch_size=4, width=0.0625
+    data=DATA,
+    depth=STREAM,
+    pose=Pose(features=64),
+    batch_size=4,
+    dtype="float32",
+    width=0.0625,
 )
 STUDENT = dataclasses.replace(
     TEACHER,

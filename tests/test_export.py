@@ -122,6 +122,7 @@ def test_assets(exported):
         "smaller_side": 40,
         "size": 32,
         "num_frames": 12,
+        "dtype": "float32",
     }
     text = (exported / "assets" / "labels.txt").read_bytes()
     assert text == "Hürdenlauf\nplaying cricket\n跑步\n".encode()

@@ -7,17 +7,11 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from fast_networks import with_exact_pools
 
 from i3d_tf import FLOW, RGB, build_i3d, build_inception_v1
 from i3d_tf.config import Config, Data, StreamTraining
-from i3d_tf.fast import (
-    convolution,
-    for_evaluation,
-    for_inference,
-    for_training,
-    pooling,
-)
-from i3d_tf.fast.views import with_calls
+from i3d_tf.fast import convolution, for_evaluation, for_inference, for_training
 from i3d_tf.training.state import new_stream_state
 
 OPTIONS = {"size": 64, "width": 1 / 4, "seed": 0}
@@ -121,19 +115,10 @@ def gradients(model, network, clip):
 
 
 def in_float64(model):
-    """(model, view) of the same weights in float64, of elementary operations."""
+    """Returns (model, view) of the same weights in float64, with exact pools."""
     exact = build_i3d(RGB, 10, **OPTIONS, dtype="float64")
     exact.set_weights([np.asarray(weight, "float64") for weight in model.get_weights()])
-
-    def elementary(layer, inputs, **options):
-        if isinstance(layer, keras.layers.MaxPooling3D):
-            return pooling.MaximumPooling(layer)(inputs)
-        if isinstance(layer, keras.layers.AveragePooling3D):
-            pairs = (inputs[:, :-1] + inputs[:, 1:]) / 2
-            return keras.ops.mean(pairs, axis=(2, 3), keepdims=True)
-        return layer(inputs, **options)
-
-    return exact, with_calls(exact, elementary)
+    return exact, with_exact_pools(exact)
 
 
 def test_gradients_agree_with_float64():
@@ -195,7 +180,7 @@ def test_views_refuse_short_clips():
 def test_model_stays_stock_layers_after_training(tmp_path):
     stream = StreamTraining(steps=1, learning_rates=(0.1,))
     config = Config(
-        Data("none", size=32, smaller_side=32), rgb=stream, flow=None, width=1 / 8
+        Data("none", size=32, smaller_side=32), rgb=stream, dtype="float32", width=1 / 8
     )
     model = new_stream_state(RGB, config, 3).model
     for_training(model)(clips(size=32), training=True)

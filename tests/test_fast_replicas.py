@@ -80,16 +80,22 @@ def test_without_synchronisation_they_are_not(strategy):
 
 @pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16", "mixed_float16"])
 def test_more_layers_of_every_type(strategy, dtype):
-    """Rounding turns some ReLUs around: of each variable the norm of the error."""
+    """Compares with one device of the same type.
+
+    Against float32 the bounds would depend on the processor. Where oneDNN has no
+    bfloat16, TensorFlow's own convolution adds up in bfloat16, not in float32. Its
+    error is ten times that of one rounding, which turns more ReLUs around: the largest
+    error of a gradient is 0.52 there and 0.19 with oneDNN.
+    """
     end = "MaxPool3d_3a_3x3"
-    model = network(end)
+    model = network(end, dtype=dtype)
     exact = training_pass(model, for_training(model), clips(4))
     got = mirrored_pass(strategy, end, dtype, synchronised=True, recompute=True)
     errors = {
         name: np.linalg.norm(got[name] - value) / np.linalg.norm(value)
         for name, value in exact.items()
     }
-    limit = {"float32": 1e-4, "mixed_float16": 0.2, "mixed_bfloat16": 0.4}[dtype]
+    limit = {"float32": 1e-4, "mixed_float16": 0.05, "mixed_bfloat16": 0.2}[dtype]
     assert max(errors.values()) < limit, errors
 
 

@@ -10,6 +10,7 @@ import tiny
 
 from i3d_tf import FLOW, clips, training
 from i3d_tf.config import StreamTraining
+from i3d_tf.fast import for_training
 from i3d_tf.training.results import MADE, NOT_FINITE, SCALED_DOWN
 from i3d_tf.training.state import make_averaged_weights, new_stream_state
 from i3d_tf.training.strategies import distribute
@@ -90,15 +91,20 @@ class Training:
 
 
 def loss_and_gradients(model, clips, labels):
-    """Mean cross-entropy of a training pass, and its gradients, in numpy."""
-    variables = [variable.value for variable in model.trainable_variables]
+    """Returns the mean cross-entropy of a training pass and its gradients, in NumPy.
 
-    # Not eagerly: TensorFlow 2.21 with oneDNN then gets the gradient of a 3D max-pool
-    # wrong (by a factor of 2 against finite differences; in a graph it is right).
+    The network is the view that updates use, as stock layers round differently: with
+    AVX2 one input of a ReLU is 3e-6 there and -2e-5 in float64, and with it gradients
+    of the layers before it change by up to 5 %. test_fast.py compares the view's
+    gradients with float64.
+    """
+    variables = [variable.value for variable in model.trainable_variables]
+    network = for_training(model)
+
     @tf.function
     def compute(clips, labels):
         with tf.GradientTape() as tape:
-            logits = model(clips, training=True)
+            logits = network(clips, training=True)
             losses = tf.nn.softmax_cross_entropy_with_logits(labels, logits)
             loss = tf.reduce_mean(losses)
         return loss, tape.gradient(loss, variables)
@@ -116,12 +122,16 @@ def assert_close(got, wanted, tolerance):
 
 
 def assert_moved(before, got, wanted, tolerance=2e-3):
-    """What each weight has moved by, which is far less than the weight."""
-    assert_close(
-        {path: got[path] - value for path, value in before.items()},
-        {path: wanted[path] - value for path, value in before.items()},
-        tolerance,
-    )
+    """Compares what each weight has moved by, which is far less than the weight.
+
+    By norms: the last bit of an activation can turn a ReLU around, which changes single
+    values of a kernel by percents and its norm hardly.
+    """
+    assert got.keys() == wanted.keys() == before.keys()
+    for path, value in before.items():
+        moved, error = wanted[path] - value, got[path] - wanted[path]
+        limit = tolerance * np.linalg.norm(moved) + 1e-7
+        assert np.linalg.norm(error) < limit, (path, np.linalg.norm(error), limit)
 
 
 def test_an_update_is_sgd_with_weight_decay():

@@ -88,6 +88,8 @@ def config(steps=4, **changes):
         "flow": stream,
         "batch_size": 4,
         "batch_norm_decay": 0.9,
+        # "auto" would compute other things on other processors.
+        "dtype": "float32",
         "width": 0.125,
         "checkpoint_steps": 2,
     }

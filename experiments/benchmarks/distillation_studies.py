@@ -176,6 +176,7 @@ def _of_sprites(dataset, sizes, steps, stream):
         data=data,
         **{stream: training},
         batch_size=12 if sizes.sprites[0] * 3 >= 12 else 6,
+        dtype="float32",
         width=sizes.width,
         batch_norm_decay=0.9,
         evaluate_epochs=0,

@@ -2,24 +2,11 @@
 
 import os
 import pathlib
-import platform
 import resource
 
+from i3d_tf.processor import describe
 
-def describe():
-    """The processor, the units that bfloat16 and float32 profit from, the cores."""
-    path = pathlib.Path("/proc/cpuinfo")
-    if not path.is_file():
-        return f"{platform.processor() or platform.machine()}, {os.cpu_count()} CPUs"
-    lines = dict(
-        (part.strip() for part in line.split(":", 1))
-        for line in path.read_text().splitlines()
-        if ":" in line
-    )
-    known = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
-    units = [unit for unit in known if unit in lines.get("flags", "").split()]
-    name = lines.get("model name", platform.machine())
-    return f"{name} ({', '.join(units)}), {os.cpu_count()} CPUs"
+__all__ = ["describe", "held_gb", "peak_gb"]
 
 
 def peak_gb():

@@ -40,7 +40,7 @@ def make_config(size, streams=("rgb",), steps=1, stream_options=None, **options)
         flow=of_stream if "flow" in streams else None,
         batch_size=size.batch_size,
         width=size.width,
-        **options,
+        **{"dtype": "float32", **options},
     )
 
 

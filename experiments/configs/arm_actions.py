@@ -39,7 +39,7 @@ CONFIG = Config(
         dropout=0.2,
     ),
     batch_size=3,
-    dtype="mixed_bfloat16",
+    dtype="auto",
     batch_norm_decay=0.9,
     evaluate_epochs=50,
 )

@@ -30,5 +30,7 @@ CONFIG = Config(
     batch_size=9,
     # After 100 updates a decay of 0.999 would leave 90 % of the initial statistics.
     batch_norm_decay=0.9,
+    # README's accuracies are those of float32.
+    dtype="float32",
     evaluate_epochs=3,
 )

@@ -53,6 +53,8 @@ TEACHER = Config(
     depth=_DEPTH,
     pose=Pose(features=64),
     batch_size=32,
+    # The published errors are those of float32.
+    dtype="float32",
     width=0.25,
     batch_norm_decay=0.9,
     evaluate_epochs=0,

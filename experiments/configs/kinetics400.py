@@ -52,5 +52,5 @@ CONFIG = Config(
     ),
     batch_size=64 * 6,
     clips_at_once=6,
-    dtype="mixed_bfloat16",
+    dtype="auto",
 )

@@ -33,6 +33,7 @@ CONFIG = Config(
     rgb=_STREAM,
     flow=_STREAM,
     batch_size=3,
+    dtype="auto",
     batch_norm_decay=0.9,
     evaluate_epochs=10,
 )

@@ -38,7 +38,7 @@ CONFIG = Config(
     rgb=dataclasses.replace(_FLOW, steps=400, ema_decay=0.98),
     flow=_FLOW,
     batch_size=9,
-    dtype="mixed_bfloat16",
+    dtype="auto",
     batch_norm_decay=0.9,
     evaluate_epochs=10,
 )

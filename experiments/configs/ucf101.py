@@ -44,5 +44,5 @@ CONFIG = Config(
     rgb=_STREAM,
     flow=_STREAM,
     batch_size=6,
-    dtype="mixed_bfloat16",
+    dtype="auto",
 )

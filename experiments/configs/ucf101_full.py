@@ -46,5 +46,5 @@ CONFIG = Config(
     flow=_STREAM,
     batch_size=16 * 6,
     clips_at_once=6,
-    dtype="mixed_bfloat16",
+    dtype="auto",
 )

@@ -33,7 +33,7 @@ TEACHER = Config(
     data=Data(dataset="two_stream_ucf101/split_1"),
     flow=_STREAM,
     batch_size=6,
-    dtype="mixed_bfloat16",
+    dtype="auto",
 )
 
 CONFIG = dataclasses.replace(

@@ -32,7 +32,7 @@ CONFIG = Config(
     flow=_STREAM,
     batch_size=16 * 6,
     clips_at_once=6,
-    dtype="mixed_bfloat16",
+    dtype="auto",
     # 100 updates are an epoch.
     evaluate_epochs=5,
 )

@@ -16,6 +16,7 @@ from i3d_tf.tasks import POSES, task_of
 from i3d_tf.training import make_strategy, train
 from i3d_tf.training.epochs import steps_per_epoch
 from i3d_tf.training.evaluating import make_evaluation
+from i3d_tf.training.precision import settle_dtype
 from i3d_tf.training.preemption import Notice
 from i3d_tf.training.strategies import Replicas
 
@@ -118,7 +119,17 @@ def train_ways(configs, workdir, data_dir, seeds, strategy=None):
 
     Returns {way: [figures of the test at the end of a run, for each seed]}.
     """
+    strategy = strategy or make_strategy("one")
     found = {way: [] for way in configs}
+    # One dtype for all, or the pairs would differ in more than the teacher.
+    runs = [
+        workdir / way / f"seed_{seed}"
+        for seed in [*seeds_of(workdir), *seeds]
+        for way in configs
+    ]
+    configs = {
+        way: settle_dtype(config, runs, strategy) for way, config in configs.items()
+    }
     for seed in seeds:
         for way, config in configs.items():
             run = workdir / way / f"seed_{seed}"

@@ -3,7 +3,7 @@
 import dataclasses
 
 from i3d_tf import pipeline, protocols
-from i3d_tf.checkpoints import load_workdirs
+from i3d_tf.checkpoints import evaluation_dtype, load_workdirs
 from i3d_tf.datasets import open_dataset
 from i3d_tf.datasets.coverage import read_coverage, total
 from i3d_tf.evaluation.scores import check_weights, score
@@ -32,7 +32,7 @@ def evaluate_runs(
         `data.num_frames` of the config.
       split: None for the config's test_split.
       batch_size: Views at a time; whole videos go one at a time.
-      dtype: of the computation, "float32" or "mixed_bfloat16".
+      dtype: "float32", "mixed_bfloat16", or "auto", see `evaluation_dtype`.
       weights: those of a later fusion, to be refused before the networks run.
       shown: a function of `pipeline.eval_batches` and the `Stream`s: what the networks
         get to see of them, as `pipeline.standing_still`.
@@ -45,6 +45,7 @@ def evaluate_runs(
     Raises:
       ValueError: the runs, the data set or its videos do not fit together.
     """
+    dtype = evaluation_dtype(workdirs, dtype)
     config, class_names, models = load_workdirs(workdirs, dtype)
     if config.pose:
         raise ValueError(

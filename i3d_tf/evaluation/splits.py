@@ -4,12 +4,14 @@ import dataclasses
 import re
 
 from flow.files import as_path, write_json, written_aside
+from i3d_tf.checkpoints import evaluation_dtype
 from i3d_tf.datasets import open_dataset
 from i3d_tf.evaluation import published, report
 from i3d_tf.evaluation.runs import evaluate_runs
 from i3d_tf.evaluation.score_files import load_scores
 from i3d_tf.evaluation.scores import Fusion, check_weights
-from i3d_tf.training import train
+from i3d_tf.training import make_strategy, train
+from i3d_tf.training.precision import settle_dtype
 
 SPLITS = (1, 2, 3)
 
@@ -68,8 +70,13 @@ def run_splits(
     for one in configs.values():
         open_dataset(data_dir, one.data.dataset)
     check_weights(fusion.weights, [stream.name for stream in config.streams])
+    strategy = strategy or make_strategy("one")
+    # One dtype for all, or their mean would be that of different computations.
+    runs = [workdir / f"split_{number}" for number in SPLITS]
+    dtype_of_runs = settle_dtype(config, runs, strategy).dtype
     results = {}
     for number, one in configs.items():
+        one = dataclasses.replace(one, dtype=dtype_of_runs)
         run = workdir / f"split_{number}"
         print(f"{run}: {one.data.dataset}", flush=True)
         history = train(one, run, data_dir, strategy)
@@ -96,6 +103,7 @@ def _scores(config, run, data_dir, make_protocol, last_epoch, batch_size, dtype)
     What tells them from those of other networks is the last epoch's entry of the
     history, with its losses.
     """
+    dtype = evaluation_dtype([run], dtype)
     wanted = {
         "dataset": config.data.dataset,
         "split": config.data.test_split,

@@ -7,8 +7,6 @@ and checkpoint after each.
 import math
 import time
 
-import tensorflow as tf
-
 from flow import files
 from i3d_tf import pipeline
 from i3d_tf.checkpoints import saved_checkpoints
@@ -26,6 +24,7 @@ from i3d_tf.training.epochs import (
 )
 from i3d_tf.training.evaluating import is_evaluated, make_evaluation
 from i3d_tf.training.events import Events
+from i3d_tf.training.precision import settle_dtype
 from i3d_tf.training.preemption import Preempted, sigterm_noticed
 from i3d_tf.training.progress import Progress, history_until, keep_config
 from i3d_tf.training.sample_clips import film_of_epoch, is_filmed
@@ -35,7 +34,12 @@ from i3d_tf.training.state import (
     new_lesson,
     new_stream_state,
 )
-from i3d_tf.training.strategies import Replicas, distribute, make_strategy
+from i3d_tf.training.strategies import (
+    Replicas,
+    distribute,
+    make_strategy,
+    sum_over_replicas,
+)
 from i3d_tf.training.terminal import Terminal
 from i3d_tf.training.updates import make_updates
 
@@ -68,6 +72,7 @@ def train(config, workdir, data_dir, strategy=None):
     epoch_steps = steps_per_epoch(builder, config, replicas)
     labels = task_of(config.data).names(builder.info)
 
+    config = settle_dtype(config, [workdir], strategy)
     begun = bool(saved_checkpoints(workdir / "checkpoints"))
     with strategy.scope():
         states = {
@@ -174,14 +179,8 @@ def train(config, workdir, data_dir, strategy=None):
 
 def _require_one_workdir(strategy, step, workdir):
     """Raises ValueError if hosts have found other checkpoints than this one."""
-
-    @tf.function(autograph=False)
-    def add_up():
-        context = tf.distribute.get_replica_context()
-        return context.all_reduce("SUM", tf.constant(step, tf.int64))
-
-    total = strategy.experimental_local_results(strategy.run(add_up))[0]
-    if int(total) != step * strategy.num_replicas_in_sync:
+    total = sum_over_replicas(strategy, step)
+    if total != step * strategy.num_replicas_in_sync:
         raise ValueError(
             f"{workdir}: this host finds step {step}, others another one; all hosts "
             "must see the same workdir"

@@ -89,6 +89,17 @@ class Replicas(NamedTuple):
         return self.first // self.count, self.total // self.count
 
 
+def sum_over_replicas(strategy, value: int) -> int:
+    """Returns the sum of what each replica's host gives as `value`."""
+
+    @tf.function(autograph=False)
+    def add_up():
+        context = tf.distribute.get_replica_context()
+        return context.all_reduce("SUM", tf.constant(value, tf.int64))
+
+    return int(strategy.experimental_local_results(strategy.run(add_up))[0])
+
+
 def distribute(strategy, make_dataset):
     """An iterator of the batches of this host's replicas.
 
