@@ -1,8 +1,6 @@
 """What all commands share: flags in, one clear line out."""
 
-import atexit
 import contextlib
-import gc
 import os
 import signal
 import sys
@@ -11,11 +9,6 @@ from absl import app, logging
 
 # TensorFlow's start-up lines would bury a command's own; set before its import.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-
-# TensorFlow's import makes a million objects that live as long as the process: to look
-# for garbage among them, as they come and once more at the end, takes two seconds.
-gc.set_threshold(100_000)
-atexit.register(gc.freeze)
 
 
 def run(main):
