@@ -1,6 +1,8 @@
 """What all commands share: flags in, one clear line out."""
 
+import atexit
 import contextlib
+import gc
 import os
 import signal
 import sys
@@ -9,6 +11,10 @@ from absl import app, logging
 
 # TensorFlow's start-up lines would bury a command's own; set before its import.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+# At exit Python would look for garbage among the million objects that TensorFlow's
+# import made: 1.3 to 2.1 of the 9 seconds of processor time of a short `predict`.
+atexit.register(gc.freeze)
 
 
 def run(main):
