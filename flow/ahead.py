@@ -24,10 +24,10 @@ def frames_with_flow(frames, tvl1, threads=None):
     threads = threads or default_workers()
     own = threading.local()
 
-    def solve(previous, current):
+    def solve(previous, current, frame):
         if not hasattr(own, "tvl1"):
             own.tvl1 = dataclasses.replace(tvl1)
-        return own.tvl1(previous, current)
+        return frame, own.tvl1(previous, current)
 
     greys = ((frame, to_grey(frame)) for frame in frames)
     pairs = itertools.pairwise(greys)
@@ -38,12 +38,13 @@ def frames_with_flow(frames, tvl1, threads=None):
     pool = concurrent.futures.ThreadPoolExecutor(threads)
     try:
         for (_, previous), (frame, current) in pairs:
-            waiting.append((frame, pool.submit(solve, previous, current)))
+            waiting.append(pool.submit(solve, previous, current, frame))
+            # No variable names a future that is asked for its result: the traceback of
+            # its error would hold the variable, and with it the error and all frames.
             if len(waiting) > 2 * threads:
-                frame, solved = waiting.popleft()
-                yield frame, solved.result()
-        for frame, solved in waiting:
-            yield frame, solved.result()
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
     finally:
         # Also where nobody wants the rest.
         pool.shutdown(cancel_futures=True)

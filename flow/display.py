@@ -4,6 +4,7 @@ import collections
 
 import av
 import numpy as np
+from av.sidedata.sidedata import SideDataContainer
 from av.sidedata.sidedata import Type as SideData
 from av.video.reformatter import VideoReformatter
 
@@ -109,7 +110,9 @@ def display_matrix(frame):
 
     y points down, 2 ** 16 is one, and a frame that says nothing is shown as stored.
     """
-    data = frame.side_data.get(SideData.DISPLAYMATRIX)
+    # `frame.side_data` would keep this container, which holds the frame: a cycle, in
+    # which every frame stays in memory until the garbage collector comes.
+    data = SideDataContainer(frame).get(SideData.DISPLAYMATRIX)
     if data is None:
         return np.eye(2, dtype=np.int32) << 16
     return np.frombuffer(bytes(data), np.int32).reshape(3, 3)[:2, :2]

@@ -52,7 +52,11 @@ class Process:
             if kind == "end":
                 return
             if kind == "error":
-                raise value
+                try:
+                    raise value
+                finally:
+                    # Its traceback holds this variable, and with it the arguments.
+                    del value
             yield value
 
     def _receive(self):

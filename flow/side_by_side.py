@@ -1,5 +1,6 @@
 """A video beside its flow in colours: a picture of one frame, or a video of all."""
 
+import contextlib
 import itertools
 import pathlib
 
@@ -10,6 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from flow import code, files, film, visualize
+from flow.figures import empty
 from flow.flow_video import check_source, describe_flow_video, read_flow_video
 from flow.paired_frames import check_pair, paired_frames
 
@@ -138,25 +140,29 @@ def draw_pages(pairs, max_flow, notes=None):
     smoothing, and very large ones made smaller. `notes` are the legends' first lines,
     one for each page; None leaves them empty.
     """
-    page = None
-    for (image, flow), note in zip(pairs, notes or itertools.repeat(""), strict=False):
-        if page is None:
-            height, width = size = _shown_size(*image.shape[:2])
-            views = np.s_[BORDER : BORDER + height, BORDER : BORDER + width]
-            both = np.full(
-                (height + 2 * BORDER, 2 * width + 3 * BORDER, 3), BORDER_GREY, np.uint8
-            )
-            wide = max(both.shape[1], LEGEND_WIDTH)
-            draw_legend = _legend(wide, height, max_flow)
-            page = _empty_page(len(both) + len(draw_legend("")), wide)
-            left = (wide - both.shape[1]) // 2
-        both[views] = _shown(image, size)
-        color = visualize.flow_to_color(flow, max_flow)
-        both[:, width + BORDER :][views] = _shown(color, size)
-        page[: len(both), left : left + both.shape[1]] = both
-        legend = draw_legend(note)
-        page[len(both) :][: len(legend), :wide] = legend
-        yield page
+    with contextlib.ExitStack() as stack:
+        page = None
+        noted = zip(pairs, notes or itertools.repeat(""), strict=False)
+        for (image, flow), note in noted:
+            if page is None:
+                height, width = size = _shown_size(*image.shape[:2])
+                views = np.s_[BORDER : BORDER + height, BORDER : BORDER + width]
+                both = np.full(
+                    (height + 2 * BORDER, 2 * width + 3 * BORDER, 3),
+                    BORDER_GREY,
+                    np.uint8,
+                )
+                wide = max(both.shape[1], LEGEND_WIDTH)
+                draw_legend = stack.enter_context(_legend(wide, height, max_flow))
+                page = _empty_page(len(both) + len(draw_legend("")), wide)
+                left = (wide - both.shape[1]) // 2
+            both[views] = _shown(image, size)
+            color = visualize.flow_to_color(flow, max_flow)
+            both[:, width + BORDER :][views] = _shown(color, size)
+            page[: len(both), left : left + both.shape[1]] = both
+            legend = draw_legend(note)
+            page[len(both) :][: len(legend), :wide] = legend
+            yield page
 
 
 def _shown_size(height, width):
@@ -180,10 +186,11 @@ def _empty_page(height, width):
     return np.full((height + height % 2, width + width % 2, 3), 255, np.uint8)
 
 
+@contextlib.contextmanager
 def _legend(width, height, max_flow):
-    """legend(note): the wheel and what it means, below frames of `height`.
+    """Yields legend(note): the wheel and its meaning, below frames of `height`.
 
-    `[h, width, 3]` uint8, valid until the next call.
+    It returns `[h, width, 3]` uint8, valid until the next call.
     """
     words = [
         "",  # the note
@@ -225,4 +232,7 @@ def _legend(width, height, max_flow):
         axes.draw_artist(texts[0])
         return np.asarray(canvas.buffer_rgba())[..., :3]
 
-    return legend
+    try:
+        yield legend
+    finally:
+        empty(figure)

@@ -62,12 +62,15 @@ class TVL1:
 
     @functools.cached_property
     def _solve(self):
+        # A copy: a solver that held this object, which holds the solver, would keep its
+        # memory until the garbage collector comes.
+        parameters = dataclasses.replace(self)
         if self.engine == "opencv":
-            return _opencv_solver(self)
+            return _opencv_solver(parameters)
         # Here, as numba takes a second that no one else has to wait.
         from flow.tvl1_fast import FastSolver
 
-        return FastSolver(self)
+        return FastSolver(parameters)
 
     def _check_ranges(self):
         for name in ("tau", "lambda_", "theta"):

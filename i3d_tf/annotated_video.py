@@ -235,5 +235,4 @@ def _panel(width, video_height, named, max_flow, over_time):
                 interpolation="nearest",
             )
     axes.set(xlim=(0, width), ylim=(height, 0))
-    figure.canvas.draw()
-    return np.asarray(figure.canvas.buffer_rgba())[..., :3], cells
+    return figures.pixels(figure), cells

@@ -12,6 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from flow import files, visualize
+from flow.figures import empty
 
 DPI = 150
 FLOW_PERCENTILE = visualize.PERCENTILE
@@ -60,9 +61,23 @@ def shorten(text, limit):
 
 
 def save(figure, path):
-    """Writes a figure; raises ValueError where the suffix is no known format."""
-    with files.written_aside(path) as aside:
-        figure.savefig(aside, dpi="figure", bbox_inches="tight", pad_inches=0.15)
+    """Writes a figure and empties it.
+
+    Raises ValueError if the suffix is not a known format.
+    """
+    try:
+        with files.written_aside(path) as aside:
+            figure.savefig(aside, dpi="figure", bbox_inches="tight", pad_inches=0.15)
+    finally:
+        empty(figure)
+
+
+def pixels(figure):
+    """Returns a figure as `[H, W, 3]` uint8 RGB and empties it."""
+    figure.canvas.draw()
+    drawn = np.array(np.asarray(figure.canvas.buffer_rgba())[..., :3])
+    empty(figure)
+    return drawn
 
 
 def check_clip(rgb, flow, name):

@@ -114,9 +114,14 @@ def test_page(clip):
     assert page.shape[1] == 3 * BORDER + 800 and page.shape[0] % 2 == 0
 
 
+def legends(width, height, max_flow, notes):
+    with side_by_side._legend(width, height, max_flow) as draw:
+        return [draw(note).copy() for note in notes]
+
+
 def test_legend_is_the_wheel_and_its_scale():
     size = round(7.5 * 12)  # of five lines of 18 px, the first is the note
-    legend = side_by_side._legend(700, 240, 4.0)("").copy()
+    (legend,) = legends(700, 240, 4.0, [""])
     assert legend.shape == (size + 20, 700, 3)
     wheel = legend[10 : 10 + size, 10 : 10 + size].astype(int)
     assert np.abs(wheel - visualize.color_wheel(size)).mean() < 4
@@ -126,16 +131,17 @@ def test_legend_is_the_wheel_and_its_scale():
         return (legend.min(axis=-1) < 128)[:, size + 20 :]
 
     # The words keep away from all edges, on the narrowest page too.
-    narrow = side_by_side._legend(side_by_side.LEGEND_WIDTH, 240, 28.3)("Frame 12345")
+    (narrow,) = legends(side_by_side.LEGEND_WIDTH, 240, 28.3, ["Frame 12345"])
     for picture in (legend, narrow):
         rows, columns = np.nonzero(inked(picture))
         assert rows.min() >= 10 and rows.max() < len(picture) - 8
         assert columns.max() < picture.shape[1] - size - 30
     # Another scale is another legend, another note another first line.
-    draw = side_by_side._legend(700, 240, 5.0)
-    rows = changed_rows(draw(""), legend)
+    other, *notes = legends(
+        700, 240, 5.0, ["", *(f"Frame {number}" for number in (1, 2, 1))]
+    )
+    rows = changed_rows(other, legend)
     assert rows.min() >= 10 + 3 * 18 and rows.max() < 10 + 4 * 18
-    notes = [draw(f"Frame {k}").copy() for k in (1, 2, 1)]
     rows = changed_rows(notes[0], notes[1])
     assert rows.min() >= 10 and rows.max() < 10 + 18
     np.testing.assert_array_equal(notes[0], notes[2])

@@ -117,5 +117,4 @@ def _captions(names, width):
         left = GAP + clip * (SIDE + GAP)
         text = figure.text(left / width, 0.3, name, fontsize=11, **figures.name_style())
         figures.shorten(text, SIDE)
-    figure.canvas.draw()
-    return np.asarray(figure.canvas.buffer_rgba())[..., :3]
+    return figures.pixels(figure)
