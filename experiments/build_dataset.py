@@ -242,5 +242,9 @@ _BUILDERS = {
 }
 
 
-if __name__ == "__main__":
+def cli():
     command.run(main)
+
+
+if __name__ == "__main__":
+    cli()

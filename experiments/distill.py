@@ -131,5 +131,9 @@ def _checked_seeds(texts):
     return seeds
 
 
-if __name__ == "__main__":
+def cli():
     command.run(main)
+
+
+if __name__ == "__main__":
+    cli()

@@ -50,5 +50,9 @@ def main():
     print(f"{output}: results of {results['videos']} videos")
 
 
-if __name__ == "__main__":
+def cli():
     command.run(main)
+
+
+if __name__ == "__main__":
+    cli()

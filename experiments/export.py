@@ -41,5 +41,9 @@ def main():
     print(f"{_OUTPUT.value}: SavedModel, {'+'.join(models)}, {len(labels)} classes")
 
 
-if __name__ == "__main__":
+def cli():
     command.run(main)
+
+
+if __name__ == "__main__":
+    cli()

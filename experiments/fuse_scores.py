@@ -30,5 +30,9 @@ def main():
     print(f"{_OUTPUT.value}: results of {results['videos']} videos")
 
 
-if __name__ == "__main__":
+def cli():
     command.run(main)
+
+
+if __name__ == "__main__":
+    cli()

@@ -117,5 +117,9 @@ def _table(matches):
     ]
 
 
-if __name__ == "__main__":
+def cli():
     command.run(main)
+
+
+if __name__ == "__main__":
+    cli()

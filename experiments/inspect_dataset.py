@@ -79,5 +79,9 @@ def main():
     print(f"{_OUTPUT.value}/index.html: {videos} videos; {shown}")
 
 
-if __name__ == "__main__":
+def cli():
     command.run(main)
+
+
+if __name__ == "__main__":
+    cli()

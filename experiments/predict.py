@@ -208,5 +208,9 @@ def _print_table(best):
         print(f"{score:7.2%}  {label}", flush=True)
 
 
-if __name__ == "__main__":
+def cli():
     command.run(main)
+
+
+if __name__ == "__main__":
+    cli()

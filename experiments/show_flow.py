@@ -126,5 +126,9 @@ def _counted(bar):
     return compute
 
 
-if __name__ == "__main__":
+def cli():
     command.run(main)
+
+
+if __name__ == "__main__":
+    cli()

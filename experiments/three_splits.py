@@ -62,5 +62,9 @@ def _numbers(texts):
     return [int(text) for text in texts]
 
 
-if __name__ == "__main__":
+def cli():
     command.run(main)
+
+
+if __name__ == "__main__":
+    cli()

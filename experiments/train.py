@@ -56,5 +56,9 @@ def main():
     print(f"{_WORKDIR.value}: trained {history[-1]['step']} steps; test {figures}")
 
 
-if __name__ == "__main__":
+def cli():
     command.run(main)
+
+
+if __name__ == "__main__":
+    cli()

@@ -3,6 +3,8 @@
 import os
 import platform
 
+__version__ = "0.1.0"
+
 # TensorFlow leaves oneDNN out on processors without AVX-512, where it makes this
 # network 2 to 4 times as fast. Read when TensorFlow is imported, so before that.
 if platform.machine() in ("x86_64", "AMD64"):
