@@ -3,11 +3,16 @@
 import atexit
 import contextlib
 import gc
+import importlib.metadata
 import os
+import re
 import signal
 import sys
+import traceback
 
-from absl import app, logging
+from absl import app, flags, logging
+
+from flow.unexpected import describe, in_one_line
 
 # TensorFlow's start-up lines would bury a command's own; set before its import.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -18,13 +23,16 @@ gc.set_threshold(100_000)
 atexit.register(gc.freeze)
 
 
+_DEBUG = flags.DEFINE_bool("debug", False, "Print the full traceback of an error.")
+
+
 def run(main):
-    """Runs main() under absl flags; bad input ends in one line and exit code 1.
+    """Runs main() under absl flags; an error ends in one line and exit code 1.
 
-    So does Ctrl-C, with the exit code by which shells tell it.
-
-    ValueError and OSError are what the library raises for input that it cannot
-    use. Anything else is a bug and keeps its traceback.
+    ValueError and OSError are raised for input that cannot be used: their text is the
+    line. For any other error, which is a bug or an unforeseen fault of a file, the line
+    says what was being done and where the traceback was written. `--debug` prints the
+    traceback of either kind. Ctrl-C ends in the exit code by which shells tell it.
     """
 
     def checked(argv):
@@ -33,13 +41,41 @@ def run(main):
             fail(f"unexpected argument {argv[1]!r}; options begin with --")
         try:
             main()
-        except (ValueError, OSError) as error:
-            fail(" ".join(str(error).split()))
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr)
             sys.exit(128 + signal.SIGINT)
+        except Exception as error:
+            fail(line_of(error))
 
+    _prepare_help(sys.modules[main.__module__])
     app.run(checked)
+
+
+def line_of(error):
+    """The line that tells of an error; prints its traceback if --debug says so."""
+    if _DEBUG.value:
+        traceback.print_exception(error)
+    if isinstance(error, ValueError | OSError):
+        return " ".join(str(error).split()) or describe(error)
+    return describe(error) if _DEBUG.value else in_one_line(error)
+
+
+def _prepare_help(module):
+    """Makes --help show the text and flags of a command's module, and no others.
+
+    absl shows those of `__main__`, which in a console script is a stub.
+    """
+    key_flags = flags.FLAGS.get_key_flags_for_module(module.__name__)
+    for flag in [*key_flags, flags.FLAGS["debug"]]:
+        flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
+    text = module.__doc__
+    if text and module.__name__ != "__main__":
+        scripts = importlib.metadata.entry_points(group="console_scripts")
+        for script in scripts:
+            name = script.module
+            if name.startswith("experiments."):
+                text = re.sub(rf"python -m {name}\b", script.name, text)
+        sys.modules["__main__"].__doc__ = text
 
 
 @contextlib.contextmanager

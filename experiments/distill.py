@@ -1,6 +1,6 @@
 r"""Distillation: a teacher, the student alone, and the student with the teacher.
 
-    python -m experiments.distill --config experiments/configs/ucf101_mars.py \
+    python -m experiments.distill --config ucf101_mars \
         --workdir runs/ucf101_mars --data_dir data --seeds 0,1,2,3,4
 
 A recipe's file has a TEACHER beside its CONFIG, whose one stream has a distillation.
@@ -20,10 +20,13 @@ Stopped and started again, it goes on where it was; at SIGTERM it saves and ends
 from absl import flags
 
 from experiments import command
+from experiments.recipes import recipe_path
 
 _STAGES = ("train_teacher", "distil", "evaluate", "export")
 
-_CONFIG = flags.DEFINE_string("config", None, "A recipe's file.", required=True)
+_CONFIG = flags.DEFINE_string(
+    "config", None, "Name of a recipe, as own_videos, or its file.", required=True
+)
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the study.", required=True)
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "TFDS folder.", required=True)
 _STAGE_LIST = flags.DEFINE_list(
@@ -66,14 +69,16 @@ def main():
     from i3d_tf.distillation import report, study
 
     workdir = as_path(_WORKDIR.value)
-    config = load_config(_CONFIG.value, _SET.value)
+    config = load_config(recipe_path(_CONFIG.value), _SET.value)
     study.student_of(config)
     seeds = asked or study.seeds_of(workdir) or [0]
     teachers = tuple(_TEACHER.value) or (str(workdir / study.TEACHER),)
     if _TEACHER.value:
         of_teachers = [read_config(teacher)[0] for teacher in teachers]
     else:
-        of_teachers = [load_config(_CONFIG.value, _SET_TEACHER.value, "TEACHER")]
+        of_teachers = [
+            load_config(recipe_path(_CONFIG.value), _SET_TEACHER.value, "TEACHER")
+        ]
     study.check_teachers(config, of_teachers)
     configs = {
         study.ALONE: study.alone(config),

@@ -13,6 +13,7 @@ import dataclasses
 from absl import flags
 
 from experiments import command
+from experiments.recipes import recipe_path
 
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "TFDS folder.", required=True)
 _DATASET = flags.DEFINE_string(
@@ -54,7 +55,7 @@ def main():
         builder = open_dataset(_DATA_DIR.value, _DATASET.value)
         data, seed = usual_data(builder, _DATASET.value), 0
     else:
-        config = load_config(_CONFIG.value, _SET.value)
+        config = load_config(recipe_path(_CONFIG.value), _SET.value)
         dataset = _DATASET.value or config.data.dataset
         data, seed = dataclasses.replace(config.data, dataset=dataset), config.seed
         builder = open_dataset(_DATA_DIR.value, dataset)

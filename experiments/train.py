@@ -1,6 +1,6 @@
 r"""Trains the streams that a config names.
 
-    python -m experiments.train --config experiments/configs/demo.py \
+    python -m experiments.train --config demo \
         --workdir runs/demo --data_dir data --set rgb.steps=100 --set flow=None
 
 Leaves checkpoints/, events/, config.json, history.json and history.png in the workdir.
@@ -19,8 +19,11 @@ them see, and TF_CONFIG in the environment:
 from absl import flags
 
 from experiments import command
+from experiments.recipes import recipe_path
 
-_CONFIG = flags.DEFINE_string("config", None, "A recipe's file.", required=True)
+_CONFIG = flags.DEFINE_string(
+    "config", None, "Name of a recipe, as own_videos, or its file.", required=True
+)
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.", required=True)
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "TFDS folder.", required=True)
 _SET = flags.DEFINE_multi_string(
@@ -43,7 +46,7 @@ def main():
     from i3d_tf import training
     from i3d_tf.config_file import load_config
 
-    config = load_config(_CONFIG.value, _SET.value)
+    config = load_config(recipe_path(_CONFIG.value), _SET.value)
     strategy = training.make_strategy(_STRATEGY.value, _TPU.value)
     with command.ended_by_sigterm():
         history = training.train(config, _WORKDIR.value, _DATA_DIR.value, strategy)
