@@ -12,6 +12,7 @@ videos and features; saved_model_cli shows them:
 from absl import flags
 
 from experiments import command
+from flow.unexpected import doing
 
 _WORKDIR = flags.DEFINE_multi_string(
     "workdir", None, "Folder of a run; repeatable.", required=True
@@ -35,9 +36,11 @@ def main():
     from i3d_tf.checkpoints import load_workdirs
     from i3d_tf.export import ENDPOINTS, export
 
-    config, labels, models = load_workdirs(_WORKDIR.value, _DTYPE.value)
+    with doing(f"reading the run {' and '.join(_WORKDIR.value)}"):
+        config, labels, models = load_workdirs(_WORKDIR.value, _DTYPE.value)
     endpoints = ENDPOINTS if _ENDPOINTS.value is None else tuple(_ENDPOINTS.value)
-    export(models, labels, config.data, _OUTPUT.value, endpoints)
+    with doing(f"writing the SavedModel {_OUTPUT.value}"):
+        export(models, labels, config.data, _OUTPUT.value, endpoints)
     print(f"{_OUTPUT.value}: SavedModel, {'+'.join(models)}, {len(labels)} classes")
 
 

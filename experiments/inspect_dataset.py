@@ -14,6 +14,7 @@ from absl import flags
 
 from experiments import command
 from experiments.recipes import recipe_path
+from flow.unexpected import doing
 
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "TFDS folder.", required=True)
 _DATASET = flags.DEFINE_string(
@@ -46,6 +47,7 @@ def main():
     from i3d_tf.config_file import load_config
     from i3d_tf.datasets import open_dataset
     from i3d_tf.inspection import findings, inspect_dataset, usual_data
+    from i3d_tf.reading import damage_named
 
     if _CONFIG.value is None:
         if _SET.value:
@@ -63,16 +65,17 @@ def main():
         pipeline.check_fits(
             builder, dataclasses.replace(data, test_split=data.train_split)
         )
-    inspection = inspect_dataset(
-        builder,
-        data,
-        _OUTPUT.value,
-        seed=seed,
-        split=_SPLIT.value or data.train_split,
-        per_class=_PER_CLASS.value,
-        classes=_CLASSES.value,
-        max_records=_MAX_RECORDS.value,
-    )
+    with damage_named(builder), doing(f"showing {builder.data_dir}"):
+        inspection = inspect_dataset(
+            builder,
+            data,
+            _OUTPUT.value,
+            seed=seed,
+            split=_SPLIT.value or data.train_split,
+            per_class=_PER_CLASS.value,
+            classes=_CLASSES.value,
+            max_records=_MAX_RECORDS.value,
+        )
     for note in findings.notices(inspection):
         print(note)
     videos = sum(map(len, inspection.samples.values()))

@@ -15,6 +15,7 @@ from absl import flags
 
 from experiments import command, evaluation_flags
 from experiments.recipes import recipe_path
+from flow.unexpected import doing
 
 _CONFIG = flags.DEFINE_string(
     "config", None, "Name of a recipe, as own_videos, or its file.", required=True
@@ -32,7 +33,7 @@ flags.adopt_module_key_flags(evaluation_flags)
 
 
 def main():
-    numbers = _numbers(_SPLITS.value)
+    numbers, recipe = _numbers(_SPLITS.value), recipe_path(_CONFIG.value)
     fusion = evaluation_flags.fusion()
     make_protocol = evaluation_flags.make_protocol()
 
@@ -41,8 +42,8 @@ def main():
     from i3d_tf.config_file import load_config
     from i3d_tf.evaluation import splits
 
-    config = load_config(recipe_path(_CONFIG.value), _SET.value)
-    with command.ended_by_sigterm():
+    config = load_config(recipe, _SET.value)
+    with command.ended_by_sigterm(), doing(f"training and evaluating {_WORKDIR.value}"):
         splits.run_splits(
             config,
             _WORKDIR.value,

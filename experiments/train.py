@@ -20,6 +20,7 @@ from absl import flags
 
 from experiments import command
 from experiments.recipes import recipe_path
+from flow.unexpected import doing
 
 _CONFIG = flags.DEFINE_string(
     "config", None, "Name of a recipe, as own_videos, or its file.", required=True
@@ -43,12 +44,14 @@ _TPU = flags.DEFINE_string("tpu", None, "Name or address of the TPU; default: lo
 
 
 def main():
+    recipe = recipe_path(_CONFIG.value)
+
     from i3d_tf import training
     from i3d_tf.config_file import load_config
 
-    config = load_config(recipe_path(_CONFIG.value), _SET.value)
+    config = load_config(recipe, _SET.value)
     strategy = training.make_strategy(_STRATEGY.value, _TPU.value)
-    with command.ended_by_sigterm():
+    with command.ended_by_sigterm(), doing(f"training {_WORKDIR.value}"):
         history = training.train(config, _WORKDIR.value, _DATA_DIR.value, strategy)
     last = history[-1]["test"]
     figures = ", ".join(

@@ -107,6 +107,19 @@ def write_json(path, value):
         aside.write_text(f"{text}\n", "utf-8")
 
 
+def read_json(path):
+    """Reads a JSON file.
+
+    Raises:
+      ValueError: it is not JSON.
+      OSError: it cannot be read.
+    """
+    try:
+        return json.loads(as_path(path).read_text("utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path}: is damaged, not JSON ({error})") from error
+
+
 def make_folder(path):
     """Makes a folder of this machine; a storage has none to be made.
 

@@ -42,11 +42,15 @@ def describe(error: BaseException) -> str:
     """Returns the innermost activity of `doing`, and an error's type and text."""
     notes = getattr(error, "__notes__", ())
     activities = [n.removeprefix(_PREFIX) for n in notes if n.startswith(_PREFIX)]
+    return ": ".join([*activities[:1], f"unexpected {short(error)}"])
+
+
+def short(error: BaseException) -> str:
+    """Returns an error's type and the begin of its text."""
     text = " ".join(str(error).split())
     if len(text) > _LONGEST:
         text = f"{text[:_LONGEST]} ..."
-    parts = (*activities[:1], f"unexpected {type(error).__name__}", text)
-    return ": ".join(part for part in parts if part)
+    return ": ".join(part for part in (type(error).__name__, text) if part)
 
 
 def _traceback_file(error):

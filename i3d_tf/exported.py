@@ -1,16 +1,17 @@
 """A SavedModel of `export.export`, read once, with what it was made for."""
 
 import functools
-import json
 
 import numpy as np
 import tensorflow as tf
 
-from flow.files import as_path
+from flow.files import as_path, read_json
+from flow.unexpected import short
 
 # Files among the SavedModel's assets.
 LABELS = "labels.txt"
 PREPROCESSING = "preprocessing.json"
+_NEEDED = {"streams", "smaller_side", "size", "num_frames"}
 
 
 def read_assets(model_dir):
@@ -22,12 +23,18 @@ def read_assets(model_dir):
     try:
         # Not splitlines(): a class name may hold a Unicode line separator.
         labels = (assets / LABELS).read_text("utf-8").split("\n")[:-1]
-        return labels, json.loads((assets / PREPROCESSING).read_text("utf-8"))
+        made_for = read_json(assets / PREPROCESSING)
     except OSError as error:
         raise ValueError(
             f"{model_dir}: not a SavedModel of experiments.export ({error.strerror}: "
             f"{error.filename})"
         ) from None
+    if not isinstance(made_for, dict) or not _NEEDED <= made_for.keys():
+        raise ValueError(
+            f"{assets / PREPROCESSING}: is damaged; it must hold "
+            f"{', '.join(sorted(_NEEDED))}; export the model again"
+        )
+    return labels, made_for
 
 
 class ExportedModel:
@@ -43,7 +50,7 @@ class ExportedModel:
     def __init__(self, model_dir):
         """Loads the model.
 
-        Raises ValueError if there is none, or one of pictures.
+        Raises ValueError if there is none, a damaged one, or one of pictures.
         """
         self.model_dir = model_dir
         self.labels, self.made_for = read_assets(model_dir)
@@ -53,7 +60,14 @@ class ExportedModel:
                 "models of actions"
             )
         # Kept, as its functions live as long as it does.
-        self._model = tf.saved_model.load(str(model_dir))
+        try:
+            self._model = tf.saved_model.load(str(model_dir))
+        # Of a damaged file it depends on the place what TensorFlow trips over.
+        except Exception as error:
+            raise ValueError(
+                f"{model_dir}: cannot be loaded, so a file of this SavedModel is "
+                f"damaged or missing; export it again ({short(error)})"
+            ) from error
 
     @functools.cached_property
     def fingerprint(self):

@@ -14,7 +14,7 @@ from i3d_tf import pipeline
 from i3d_tf.checkpoints import saved_checkpoints
 from i3d_tf.curves import training_curves
 from i3d_tf.datasets import open_dataset
-from i3d_tf.reading import count_examples
+from i3d_tf.reading import count_examples, damage_named
 from i3d_tf.tasks import task_of
 from i3d_tf.training.epochs import (
     active_streams,
@@ -108,6 +108,7 @@ def train(config, workdir, data_dir, strategy=None):
             )
 
     with (
+        damage_named(builder),
         sigterm_noticed() as notice,
         Events(workdir / "events" if replicas.is_chief else None) as events,
         Terminal(

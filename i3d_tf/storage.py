@@ -1,0 +1,29 @@
+"""TensorFlow's errors of files, as OSErrors that name them."""
+
+import contextlib
+import errno
+import os
+import re
+
+import tensorflow as tf
+
+
+@contextlib.contextmanager
+def storage_errors(path: str | os.PathLike):
+    """Turns TensorFlow's errors into OSErrors, while something is written.
+
+    A full disk or a folder without permission raises a `tf.errors.OpError`, which is no
+    OSError.
+
+    Args:
+      path: the file or folder that the error names.
+
+    Raises:
+      OSError: TensorFlow cannot write.
+    """
+    try:
+        yield
+    except tf.errors.OpError as error:
+        # Without the operation's own name.
+        text = re.sub(r"\{\{.*?\}\}|\[Op:.*?\]", "", error.message)
+        raise OSError(errno.EIO, " ".join(text.split()), str(path)) from error
