@@ -16,7 +16,7 @@ import numpy as np
 
 from flow import code
 from flow.files import local_copy, written_aside
-from flow.video import VideoError
+from flow.video import VideoError, open_container
 
 TAG = "TWO_STREAM_FLOW"
 # What `write_flow_video` itself puts into the tags.
@@ -191,7 +191,7 @@ def _packets(path, size, flow_frames):
     try:
         with (
             local_copy(path) as local,
-            av.open(str(local), metadata_errors="replace") as container,
+            open_container(local) as container,
         ):
             tags = _tags(path, container, size, flow_frames)
             # With threads for frames a decoder loses errors in the last few.

@@ -9,10 +9,15 @@ import itertools
 import os
 from typing import NamedTuple
 
-import av
-
 from flow.files import local_copy
-from flow.video import FPS, VideoError, decode, resample
+from flow.video import (
+    FPS,
+    VideoError,
+    decode,
+    open_container,
+    resample,
+    video_stream,
+)
 
 
 class Source(NamedTuple):
@@ -49,8 +54,8 @@ def read_source(path):
     for start, duration, _ in decode(path):
         frames.append((start, duration, len(frames)))
     with local_copy(path) as local:
-        with av.open(str(local), metadata_errors="replace") as container:
-            stream = container.streams.video[0]
+        with open_container(local) as container:
+            stream = video_stream(container)
             fps = stream.average_rate or stream.guessed_rate or FPS
         with open(local, "rb") as file:
             tags = {

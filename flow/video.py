@@ -22,6 +22,10 @@ LONGEST_MEAN = 60  # seconds
 # A decoder holds several frames, and a damaged header may claim any size.
 MAX_DECODED = 8192 * 4320  # px
 _DECODER = {"max_pixels": str(MAX_DECODED)}
+# From version 19 on PyAV is always lenient and no longer takes the argument.
+_LENIENT = {}
+if int(av.__version__.partition(".")[0]) < 19:
+    _LENIENT = {"metadata_errors": "replace"}
 MAX_PIXELS = 4096 * 2160  # after the resize: TV-L1 takes 120 bytes for each, so 1 GB
 
 
@@ -43,9 +47,9 @@ def estimate_frames(path, fps=FPS):
             files.local_copy(path) as local,
             _open(local) as container,
         ):
-            if not container.streams.video:
+            stream = video_stream(container)
+            if stream is None:
                 return 0
-            stream = container.streams.video[0]
             if stream.duration is not None:
                 return max(0, round(stream.duration * stream.time_base * fps))
             if container.duration is not None:
@@ -55,10 +59,36 @@ def estimate_frames(path, fps=FPS):
     return None
 
 
+def open_container(path, **arguments):
+    """Opens a local media file for reading, whatever the encoding of its metadata.
+
+    The titles of some of HMDB51's files are not UTF-8.
+
+    Args:
+      path: path of the file.
+      **arguments: further arguments of `av.open`.
+
+    Raises:
+      OSError: FFmpeg cannot open the file.
+    """
+    return av.open(str(path), **_LENIENT, **arguments)
+
+
+def video_stream(container):
+    """Returns the stream that a player shows, or None if there is no video.
+
+    It need not be the first one, which in many music and podcast files is the cover
+    picture.
+
+    Args:
+      container: an `av.container.InputContainer`.
+    """
+    return container.streams.best("video")
+
+
 def _open(local):
-    # Titles in HMDB51's files are not UTF-8; they are of no use here. The options are
-    # for the frames that FFmpeg decodes to find out what is in the file.
-    return av.open(str(local), metadata_errors="replace", options=_DECODER)
+    # FFmpeg decodes some frames to find out what is in the file.
+    return open_container(local, options=_DECODER)
 
 
 def read_video(path, *, fps=FPS, smaller_side=SMALLER_SIDE, until_damage=False):
@@ -131,9 +161,9 @@ def _decode(path):
             files.local_copy(path) as local,
             _open(local) as container,
         ):
-            if not container.streams.video:
+            stream = video_stream(container)
+            if stream is None:
                 raise VideoError(f"{path}: has no video stream")
-            stream = container.streams.video[0]
             decoder = stream.codec_context
             if decoder:  # else FFmpeg has none for this codec, and says so below
                 decoder.options = _DECODER

@@ -4,6 +4,8 @@ from fractions import Fraction
 
 import av
 
+from flow.video import open_container
+
 
 def write(path, frames, *, codec, rate=25, options=(), tags=(), prepare=None):
     """Writes `av.VideoFrame`s of one format, one each 1 / rate s; returns the path.
@@ -62,7 +64,7 @@ def filtered(path, *filters, frames=None):
       frames: how many are decoded at most, None for all.
     """
     graph, shown = av.filter.Graph(), []
-    with av.open(str(path), metadata_errors="replace") as container:
+    with open_container(path) as container:
         stream = container.streams.video[0]
         source = None
         for number, frame in enumerate(container.decode(stream)):
