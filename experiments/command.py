@@ -1,4 +1,4 @@
-"""What all commands share: flags in, one clear line out."""
+"""Shared by all commands: flags in, one clear line out."""
 
 import atexit
 import contextlib
@@ -31,8 +31,8 @@ def run(main):
 
     ValueError and OSError are raised for input that cannot be used: their text is the
     line. For any other error, which is a bug or an unforeseen fault of a file, the line
-    says what was being done and where the traceback was written. `--debug` prints the
-    traceback of either kind. Ctrl-C ends in the exit code by which shells tell it.
+    names the activity and the file with the traceback. `--debug` prints the traceback
+    of either kind. Ctrl-C ends with exit code 130.
     """
 
     def checked(argv):
@@ -52,7 +52,7 @@ def run(main):
 
 
 def line_of(error):
-    """The line that tells of an error; prints its traceback if --debug says so."""
+    """Returns the line for an error; prints its traceback under --debug."""
     if _DEBUG.value:
         traceback.print_exception(error)
     if isinstance(error, ValueError | OSError):

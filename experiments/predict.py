@@ -64,6 +64,8 @@ def main():
             )
         return _watch(Predictor(_MODEL.value, engine=_ENGINE.value), int(cameras[0]))
     videos = _videos()
+    if _OUTPUT.value:
+        files.make_folder(_OUTPUT.value)  # what is wrong with it shows at once
     predictor = Predictor(_MODEL.value, engine=_ENGINE.value)
     failed, output = 0, None
     for name, video in videos.items():

@@ -130,6 +130,10 @@ def make_folder(path):
     try:
         pathlib.Path(path).mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=path).close()
+    except FileExistsError as error:
+        raise NotADirectoryError(
+            errno.ENOTDIR, "is a file and no folder", str(path)
+        ) from error
     except OSError as error:
         # Some name the file that was tried.
         raise OSError(error.errno, error.strerror, str(path)) from error

@@ -143,7 +143,7 @@ def _serve(connection):
 
 
 def _that_travels(error):
-    """The error, or where it cannot be pickled and made again, one with its text."""
+    """Returns the error, or a RuntimeError with its text if it cannot be pickled."""
     try:
         pickle.loads(pickle.dumps(error))
     except Exception:

@@ -1,4 +1,4 @@
-"""One line for an unexpected error: what was being done, and where the traceback is."""
+"""One line for an unexpected error, with the activity and the traceback's file."""
 
 import contextlib
 import os
@@ -15,16 +15,16 @@ _written: dict[tuple, str] = {}
 
 
 @contextlib.contextmanager
-def doing(what: str):
-    """Notes in an error that passes what was being done.
+def doing(activity: str):
+    """Notes an activity in every error that leaves the block.
 
     Args:
-      what: the activity with its file, such as "classifying clip.mp4".
+      activity: in words, with its file, such as "classifying clip.mp4".
     """
     try:
         yield
     except Exception as error:
-        error.add_note(f"{_PREFIX}{what}")
+        error.add_note(f"{_PREFIX}{activity}")
         raise
 
 

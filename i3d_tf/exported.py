@@ -29,6 +29,10 @@ def read_assets(model_dir):
             f"{model_dir}: not a SavedModel of experiments.export ({error.strerror}: "
             f"{error.filename})"
         ) from None
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{assets / LABELS}: is damaged ({error}); export the model again"
+        ) from error
     if not isinstance(made_for, dict) or not _NEEDED <= made_for.keys():
         raise ValueError(
             f"{assets / PREPROCESSING}: is damaged; it must hold "
@@ -68,6 +72,16 @@ class ExportedModel:
                 f"{model_dir}: cannot be loaded, so a file of this SavedModel is "
                 f"damaged or missing; export it again ({short(error)})"
             ) from error
+        self._check_labels()
+
+    def _check_labels(self):
+        signature = self._model.signatures["serving_default"]
+        answers = signature.structured_outputs["logits"].shape[-1]
+        if answers not in (None, len(self.labels)):
+            raise ValueError(
+                f"{self.model_dir}: has {answers} classes and assets/{LABELS} "
+                f"{len(self.labels)}; export the model again"
+            )
 
     @functools.cached_property
     def fingerprint(self):
