@@ -68,14 +68,13 @@ def _prepare_help(module):
     key_flags = flags.FLAGS.get_key_flags_for_module(module.__name__)
     for flag in [*key_flags, flags.FLAGS["debug"]]:
         flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
+    if module.__name__ == "__main__":
+        return
     text = module.__doc__
-    if text and module.__name__ != "__main__":
-        scripts = importlib.metadata.entry_points(group="console_scripts")
-        for script in scripts:
-            name = script.module
-            if name.startswith("experiments."):
-                text = re.sub(rf"python -m {name}\b", script.name, text)
-        sys.modules["__main__"].__doc__ = text
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+        for script in importlib.metadata.distribution("i3d-tf").entry_points:
+            text = re.sub(rf"python -m {script.module}\b", script.name, text)
+    sys.modules["__main__"].__doc__ = text
 
 
 @contextlib.contextmanager
