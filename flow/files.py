@@ -42,6 +42,11 @@ def written_aside(path):
         yield aside
         _to_disk(aside)
         os.replace(aside, path)
+    except OSError as error:
+        # A full disk is told without the file.
+        if error.errno is None or error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         aside.unlink(missing_ok=True)
 

@@ -13,7 +13,7 @@ def storage_errors(path: str | os.PathLike):
     """Turns TensorFlow's errors into OSErrors, while something is written.
 
     A full disk or a folder without permission raises a `tf.errors.OpError`, which is no
-    OSError.
+    OSError; TFDS makes a RuntimeError of it.
 
     Args:
       path: the file or folder that the error names.
@@ -23,7 +23,12 @@ def storage_errors(path: str | os.PathLike):
     """
     try:
         yield
-    except tf.errors.OpError as error:
+    except Exception as error:
+        cause = error
+        while cause is not None and not isinstance(cause, tf.errors.OpError):
+            cause = cause.__cause__
+        if cause is None:
+            raise
         # Without the operation's own name.
-        text = re.sub(r"\{\{.*?\}\}|\[Op:.*?\]", "", error.message)
+        text = re.sub(r"\{\{.*?\}\}|\[Op:.*?\]", "", cause.message)
         raise OSError(errno.EIO, " ".join(text.split()), str(path)) from error
