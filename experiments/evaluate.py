@@ -34,8 +34,11 @@ def main():
     fusion = evaluation_flags.fusion()
     make_protocol = evaluation_flags.make_protocol()
 
+    from flow.files import make_folder
     from i3d_tf.evaluation import report, runs
 
+    if _OUTPUT.value:
+        make_folder(_OUTPUT.value)  # what is wrong with it shows at once
     with doing(f"evaluating {' and '.join(_WORKDIR.value)}"):
         scores, class_names, about = runs.evaluate_runs(
             _WORKDIR.value,

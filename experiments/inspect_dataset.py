@@ -43,6 +43,7 @@ _SET = flags.DEFINE_multi_string(
 
 
 def main():
+    from flow.files import make_folder
     from i3d_tf import pipeline
     from i3d_tf.config_file import load_config
     from i3d_tf.datasets import open_dataset
@@ -65,6 +66,7 @@ def main():
         pipeline.check_fits(
             builder, dataclasses.replace(data, test_split=data.train_split)
         )
+    make_folder(_OUTPUT.value)  # what is wrong with it shows at once
     with damage_named(builder), doing(f"showing {builder.data_dir}"):
         inspection = inspect_dataset(
             builder,

@@ -13,6 +13,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from flow.pool import default_workers
+from i3d_tf.storage import text_of
 
 # Of a record, beside the streams; the rest tells where it comes from.
 READ = ("id", "label", "joints", "fps", "height", "width")
@@ -135,10 +136,9 @@ def damage_named(builder):
         path = _first_damaged(builder)
         if path is None:
             raise
-        reason = " ".join(error.message.split())
         raise ValueError(
-            f"{path}: is damaged or missing ({reason}); build the data set again with "
-            "--overwrite"
+            f"{path}: is damaged or missing ({text_of(error)}); build the data set "
+            "again with --overwrite"
         ) from error
 
 

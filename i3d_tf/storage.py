@@ -29,6 +29,10 @@ def storage_errors(path: str | os.PathLike):
             cause = cause.__cause__
         if cause is None:
             raise
-        # Without the operation's own name.
-        text = re.sub(r"\{\{.*?\}\}|\[Op:.*?\]", "", cause.message)
-        raise OSError(errno.EIO, " ".join(text.split()), str(path)) from error
+        raise OSError(errno.EIO, text_of(cause), str(path)) from error
+
+
+def text_of(error: tf.errors.OpError) -> str:
+    """Returns an error's text in one line, without the name of the operation."""
+    text = re.sub(r"\{\{.*?\}\}|\[Op:.*?\]( name:)?", "", error.message)
+    return " ".join(text.split())

@@ -4,10 +4,8 @@ import configparser
 import os
 import pathlib
 import shutil
-import site
 import subprocess
 import sys
-import sysconfig
 import zipfile
 
 import numpy as np
@@ -129,10 +127,9 @@ def run(wheel, tmp_path_factory):
         text=True,
     )
     # A path alone, so that the .pth file of an editable installation is not executed.
-    libraries = {sysconfig.get_path(name) for name in ("purelib", "platlib")}
-    libraries.update(site.getsitepackages())
+    libraries = [path for path in sys.path if path.endswith("site-packages")]
     pathlib.Path(done.stdout.strip(), "libraries.pth").write_text(
-        "".join(f"{library}\n" for library in sorted(libraries))
+        "".join(f"{library}\n" for library in libraries)
     )
     empty = folder / "empty"
     empty.mkdir()

@@ -10,7 +10,8 @@ import tensorflow as tf
 import tiny
 
 from flow.files import read_json, written_aside
-from i3d_tf import feature_files
+from i3d_tf import feature_files, pipeline
+from i3d_tf.datasets import open_dataset
 from i3d_tf.datasets.folder.builder import TwoStreamFolder
 from i3d_tf.export import export
 from i3d_tf.exported import ExportedModel, read_assets
@@ -247,3 +248,37 @@ def test_errors_that_are_not_of_records_pass(tmp_path, write_video):
     with pytest.raises(tf.errors.NotFoundError) as error, damage_named(builder):
         raise raised
     assert error.value is raised
+
+
+@pytest.mark.parametrize(
+    "name, content",
+    [
+        ("dataset_info.json", "{"),
+        ("features.json", "{}"),
+        ("features.json", None),
+    ],
+)
+def test_a_damaged_description_of_a_data_set(tmp_path, write_video, name, content):
+    builder = tiny.build(tmp_path, write_video, videos_per_class=2)
+    folder = pathlib.Path(builder.data_dir)
+    if content is None:
+        (folder / name).unlink()
+    else:
+        (folder / name).write_text(content)
+    with pytest.raises(ValueError) as error:
+        open_dataset(tmp_path / "data", "two_stream_folder/tiny")
+    assert str(error.value).startswith(
+        f"{folder}: a file of the data set is damaged or missing; build it again with "
+        "--overwrite ("
+    )
+
+
+def test_damage_shows_before_a_training(tmp_path, write_video):
+    builder = tiny.build(tmp_path, write_video, videos_per_class=2)
+    (path,) = map(pathlib.Path, builder.info.splits["train"].filepaths)
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(ValueError) as error:
+        pipeline.check_fits(builder, DATA)
+    assert str(error.value).startswith(
+        f"{path}: is damaged or missing (truncated record"
+    )
