@@ -87,6 +87,11 @@ def train(config, workdir, data_dir, strategy=None):
     history = history_until(workdir, progress.epoch)
     epochs = math.ceil(config.steps / epoch_steps)
     if progress.epoch == epochs:
+        if not history:
+            raise ValueError(
+                f"{workdir}: is trained to its end, and its history.json is missing or "
+                "empty; evaluate the run, or train again in another workdir"
+            )
         return history
     if begun and replicas.is_chief:
         print(f"{workdir}: continues after step {progress.step}", flush=True)
