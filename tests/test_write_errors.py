@@ -3,6 +3,8 @@
 import os
 import pathlib
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ import tiny
 
 from flow.files import read_json, written_aside
 from i3d_tf import feature_files, pipeline
+from i3d_tf.checkpoints import read_config
 from i3d_tf.datasets import open_dataset
 from i3d_tf.datasets.folder.builder import TwoStreamFolder
 from i3d_tf.export import export
@@ -20,7 +23,7 @@ from i3d_tf.reading import damage_named, read_examples
 from i3d_tf.storage import storage_errors
 from i3d_tf.streams import RGB
 from i3d_tf.training.events import Events
-from i3d_tf.training.progress import Progress
+from i3d_tf.training.progress import Progress, history_until, keep_config
 
 DATA = tiny.config().data
 FULL = pathlib.Path("/dev/full")
@@ -282,3 +285,60 @@ def test_damage_shows_before_a_training(tmp_path, write_video):
     assert str(error.value).startswith(
         f"{path}: is damaged or missing (truncated record"
     )
+
+
+@pytest.mark.parametrize(
+    "content, told",
+    [
+        ("{", "is damaged, not JSON ("),
+        ("{}", "is not the config.json of a training"),
+        ("[1]", "is not the config.json of a training"),
+        ('{"config": 1, "labels": []}', "is not the config.json of a training"),
+        ('{"config": {}, "labels": []}', "Config lacks data"),
+    ],
+)
+def test_a_damaged_config_of_a_run(tmp_path, content, told):
+    (tmp_path / "config.json").write_text(content)
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "ckpt-2.index").touch()
+    for read in (
+        lambda: read_config(tmp_path),
+        lambda: keep_config(tiny.config(), tmp_path, ["a", "b"]),
+    ):
+        with pytest.raises(ValueError) as error:
+            read()
+        assert str(error.value).startswith(f"{tmp_path / 'config.json'}: {told}")
+
+
+def test_a_damaged_history_of_a_run(tmp_path):
+    (tmp_path / "history.json").write_text("[")
+    with pytest.raises(ValueError, match="history.json: is damaged, not JSON"):
+        history_until(tmp_path, 1)
+
+
+TPU = """
+from experiments import command
+def main():
+    from i3d_tf.training import make_strategy
+    make_strategy("tpu")
+command.run(main)
+"""
+
+
+def test_a_host_without_a_tpu(tmp_path):
+    # In a process of its own, as TensorFlow sets up devices in the attempt.
+    done = subprocess.run(
+        [sys.executable, "-c", TPU],
+        capture_output=True,
+        text=True,
+        cwd=pathlib.Path(__file__).parents[1],
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+    )
+    (line,) = [one for one in done.stderr.splitlines() if one.startswith("error: ")]
+    assert line.startswith("error: strategy tpu: this host has no TPU (")
+    assert line.endswith(
+        "; run on a host with one, give its name with --tpu, or choose another strategy"
+    )
+    assert "Traceback" not in done.stderr
+    assert done.returncode == 1
+    assert list(tmp_path.glob("i3d-traceback-*")) == []
