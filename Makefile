@@ -1,12 +1,24 @@
-# make demo: from nothing but Python to a trained, fused, exported two-stream I3D.
-# make test: all tests but the slow ones.   make check: ruff.   make test-slow: the rest.
-# make test-backends: JAX and PyTorch against TensorFlow, into tests/backends.json.
-# make test-demo: the demo page in headless Chromium.
-# DEMO_SHORT=1 make demo: every stage on few videos and steps; no accuracy is expected.
+# make demo           from nothing but Python to a trained, exported two-stream I3D
+# make install        the environment alone, in .venv
+# make check          ruff
+# make test           all tests but the slow ones
+# make test-slow      the slow ones
+# make test-newest    the tests with the newest Python and libraries, without the pins
+# make test-backends  JAX and PyTorch against TensorFlow, into tests/backends.json
+# make test-demo      the demo page in headless Chromium
+#
+# DEMO_SHORT=1 make demo runs every stage on few videos and steps, and expects no
+# accuracy. PYTHON=python3.12 names another Python; .venv is then made again.
 
 PYTHON ?= python3
-VENV = .venv
+VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+VENV := .venv
+INSTALLED := $(VENV)/installed-$(VERSION)
 RUN = $(VENV)/bin/python -m
+# The newest Python here that the project supports.
+NEWEST ?= $(firstword $(foreach version,3.13 3.12 3.11,$(shell \
+    python$(version) -c 'print("python$(version)")' 2>/dev/null)))
+VENV_NEWEST = .venv-newest
 
 ifdef DEMO_SHORT
 DEMO ?= demo-short
@@ -20,9 +32,9 @@ STEPS =
 TARGET = 0.9
 endif
 
-.PHONY: demo test test-slow test-backends test-demo check clean-demo
+.PHONY: demo install check test test-slow test-newest test-backends test-demo clean-demo
 
-demo: $(VENV)/installed
+demo: $(INSTALLED)
 	$(RUN) experiments.sample_videos --output $(DEMO) $(SAMPLES)
 	$(RUN) experiments.extract_flow --videos $(DEMO)/videos --output $(DEMO)/flow \
 	    --smaller_side 72
@@ -37,11 +49,20 @@ demo: $(VENV)/installed
 	$(RUN) experiments.demo_report --demo $(DEMO) --target $(TARGET)
 
 # A process for each core: most of the time goes into tracing, which takes one.
-test: $(VENV)/installed
+test: $(INSTALLED)
 	$(RUN) pytest --numprocesses auto --dist loadfile
 
-test-slow: $(VENV)/installed
+install: $(INSTALLED)
+
+test-slow: $(INSTALLED)
 	$(RUN) pytest -m slow
+
+# Without Apache Beam and ONNX, which hold back protobuf; their tests skip.
+test-newest:
+	$(NEWEST) -m venv $(VENV_NEWEST)
+	$(VENV_NEWEST)/bin/pip install --quiet --upgrade --upgrade-strategy eager \
+	    --editable '.[test]'
+	$(VENV_NEWEST)/bin/python -m pytest --numprocesses auto --dist loadfile
 
 test-backends: $(VENV)/installed-backends
 	BACKENDS_RECORD=tests/backends.json $(RUN) pytest -m backends
@@ -50,26 +71,27 @@ test-backends: $(VENV)/installed-backends
 test-demo: $(VENV)/installed-demo
 	$(RUN) pytest -m demo
 
-check: $(VENV)/installed
+check: $(INSTALLED)
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
 
 clean-demo:
 	rm -rf $(DEMO)
 
-# The mark is made last: an installation that broke off is done again.
-$(VENV)/installed: setup.cfg constraints.txt
+# The mark is made last, so that an interrupted installation is repeated. It names the
+# version of Python: the environment of another one is made again.
+$(INSTALLED): setup.cfg constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python 3.11 or newer is needed")'
-	$(PYTHON) -m venv $(VENV)
+	test -e $@ || $(PYTHON) -m venv --clear $(VENV)
 	$(VENV)/bin/pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
-# PyTorch from the package index brings CUDA libraries on Linux; install a CPU build
-# into $(VENV) beforehand to do without.
-$(VENV)/installed-backends: $(VENV)/installed
+# PyTorch from the package index brings CUDA libraries on Linux. To do without them,
+# install a CPU build into $(VENV) between `make install` and `make test-backends`.
+$(VENV)/installed-backends: $(INSTALLED)
 	$(VENV)/bin/pip install --quiet --constraint constraints.txt --editable '.[backends]'
 	touch $@
 
-$(VENV)/installed-demo: $(VENV)/installed
+$(VENV)/installed-demo: $(INSTALLED)
 	$(VENV)/bin/pip install --quiet --constraint constraints.txt --editable '.[demo,demo-tests]'
 	touch $@

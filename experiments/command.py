@@ -4,7 +4,6 @@ import atexit
 import contextlib
 import gc
 import importlib.metadata
-import os
 import re
 import signal
 import sys
@@ -13,9 +12,6 @@ import traceback
 from absl import app, flags, logging
 
 from flow.unexpected import describe, in_one_line
-
-# TensorFlow's start-up lines would bury a command's own; set before its import.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 # TensorFlow's import makes a million objects that live as long as the process: to look
 # for garbage among them, as they come and once more at the end, takes two seconds.

@@ -1,18 +1,16 @@
-"""What tests share: the reference data and lossless videos of known frames."""
+"""Fixtures for all tests: the reference data and lossless videos of known frames."""
 
 import os
 import pathlib
 from fractions import Fraction
 
-# TensorFlow reads these when it is imported, so before any test module.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+import av
+import numpy as np
+import pytest
 
-import av  # noqa: E402
-import numpy as np  # noqa: E402
-import pytest  # noqa: E402
-
-# Chooses oneDNN, which TensorFlow has to be told before its import.
-import i3d_tf  # noqa: E402, F401
+# Before TensorFlow: the first makes its start quiet, the second turns oneDNN on.
+import experiments  # noqa: F401
+import i3d_tf  # noqa: F401
 
 
 @pytest.fixture(scope="session")
