@@ -42,7 +42,7 @@ demo: $(INSTALLED)
 	    --smaller_side 72
 	$(RUN) experiments.build_dataset --dataset ucf101 --videos $(DEMO)/videos \
 	    --flow $(DEMO)/flow --annotations $(DEMO)/annotations --data_dir $(DEMO)/data
-	$(RUN) experiments.train --config experiments/configs/demo.py \
+	$(RUN) experiments.train --config demo \
 	    --workdir $(DEMO)/run --data_dir $(DEMO)/data $(STEPS)
 	$(RUN) experiments.evaluate --workdir $(DEMO)/run --data_dir $(DEMO)/data
 	$(RUN) experiments.export --workdir $(DEMO)/run --output $(DEMO)/model

@@ -19,6 +19,7 @@ from absl import flags
 
 from experiments import command
 from flow.pool import LIMIT
+from flow.unexpected import doing
 
 _DATASET = flags.DEFINE_enum(
     "dataset",
@@ -128,7 +129,8 @@ def main():
         limit=_LIMIT.value,
         strict=_STRICT.value,
     )
-    coverage = builder.build(_OVERWRITE.value, beam_options)
+    with doing(f"building the data set {builder.data_dir}"):
+        coverage = builder.build(_OVERWRITE.value, beam_options)
     from i3d_tf.datasets.coverage import describe, read_coverage, total
 
     was_there = coverage is None
@@ -242,5 +244,9 @@ _BUILDERS = {
 }
 
 
-if __name__ == "__main__":
+def cli():
     command.run(main)
+
+
+if __name__ == "__main__":
+    cli()

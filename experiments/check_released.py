@@ -181,5 +181,9 @@ def print_table(name, rows):
         print(f"{what:16}{cells}{'' if agrees else '  differs'}")
 
 
-if __name__ == "__main__":
+def cli():
     command.run(main)
+
+
+if __name__ == "__main__":
+    cli()

@@ -1,25 +1,33 @@
-"""What all commands share: flags in, one clear line out."""
+"""Shared by all commands: flags in, one clear line out."""
 
 import atexit
 import contextlib
 import gc
+import importlib.metadata
+import re
 import signal
 import sys
+import traceback
 
-from absl import app, logging
+from absl import app, flags, logging
+
+from flow.unexpected import describe, in_one_line
 
 # At exit Python would look for garbage among the million objects that TensorFlow's
 # import made: 1.3 to 2.1 of the 9 seconds of processor time of a short `predict`.
 atexit.register(gc.freeze)
 
 
+_DEBUG = flags.DEFINE_bool("debug", False, "Print the full traceback of an error.")
+
+
 def run(main):
-    """Runs main() under absl flags; bad input ends in one line and exit code 1.
+    """Runs main() under absl flags; an error ends in one line and exit code 1.
 
-    So does Ctrl-C, with the exit code by which shells tell it.
-
-    ValueError and OSError are what the library raises for input that it cannot
-    use. Anything else is a bug and keeps its traceback.
+    ValueError and OSError are raised for input that cannot be used: their text is the
+    line. For any other error, which is a bug or an unforeseen fault of a file, the line
+    names the activity and the file with the traceback. `--debug` prints the traceback
+    of either kind. Ctrl-C ends with exit code 130.
     """
 
     def checked(argv):
@@ -28,13 +36,40 @@ def run(main):
             fail(f"unexpected argument {argv[1]!r}; options begin with --")
         try:
             main()
-        except (ValueError, OSError) as error:
-            fail(" ".join(str(error).split()))
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr)
             sys.exit(128 + signal.SIGINT)
+        except Exception as error:
+            fail(line_of(error))
 
+    _prepare_help(sys.modules[main.__module__])
     app.run(checked)
+
+
+def line_of(error):
+    """Returns the line for an error; prints its traceback under --debug."""
+    if _DEBUG.value:
+        traceback.print_exception(error)
+    if isinstance(error, ValueError | OSError):
+        return " ".join(str(error).split()) or describe(error)
+    return describe(error) if _DEBUG.value else in_one_line(error)
+
+
+def _prepare_help(module):
+    """Makes --help show the text and flags of a command's module, and no others.
+
+    absl shows those of `__main__`, which in a console script is a stub.
+    """
+    key_flags = flags.FLAGS.get_key_flags_for_module(module.__name__)
+    for flag in [*key_flags, flags.FLAGS["debug"]]:
+        flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
+    if module.__name__ == "__main__":
+        return
+    text = module.__doc__
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+        for script in importlib.metadata.distribution("i3d-tf").entry_points:
+            text = re.sub(rf"python -m {script.module}\b", script.name, text)
+    sys.modules["__main__"].__doc__ = text
 
 
 @contextlib.contextmanager

@@ -46,5 +46,9 @@ def main():
         page.block_thread()
 
 
-if __name__ == "__main__":
+def cli():
     command.run(main)
+
+
+if __name__ == "__main__":
+    cli()

@@ -99,5 +99,9 @@ SavedModel: {demo}/model
 """
 
 
-if __name__ == "__main__":
+def cli():
     command.run(main)
+
+
+if __name__ == "__main__":
+    cli()

@@ -1,6 +1,6 @@
 r"""Distillation: a teacher, the student alone, and the student with the teacher.
 
-    python -m experiments.distill --config experiments/configs/ucf101_mars.py \
+    python -m experiments.distill --config ucf101_mars \
         --workdir runs/ucf101_mars --data_dir data --seeds 0,1,2,3,4
 
 A recipe's file has a TEACHER beside its CONFIG, whose one stream has a distillation.
@@ -20,10 +20,14 @@ Stopped and started again, it goes on where it was; at SIGTERM it saves and ends
 from absl import flags
 
 from experiments import command
+from experiments.recipes import recipe_path
+from flow.unexpected import doing
 
 _STAGES = ("train_teacher", "distil", "evaluate", "export")
 
-_CONFIG = flags.DEFINE_string("config", None, "A recipe's file.", required=True)
+_CONFIG = flags.DEFINE_string(
+    "config", None, "Name of a recipe, as own_videos, or its file.", required=True
+)
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the study.", required=True)
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "TFDS folder.", required=True)
 _STAGE_LIST = flags.DEFINE_list(
@@ -58,6 +62,7 @@ _STRATEGY = flags.DEFINE_enum(
 
 def main():
     stages, asked = _checked_stages(), _checked_seeds(_SEEDS.value)
+    recipe = recipe_path(_CONFIG.value)
 
     from flow.files import as_path
     from i3d_tf import training
@@ -66,14 +71,14 @@ def main():
     from i3d_tf.distillation import report, study
 
     workdir = as_path(_WORKDIR.value)
-    config = load_config(_CONFIG.value, _SET.value)
+    config = load_config(recipe, _SET.value)
     study.student_of(config)
     seeds = asked or study.seeds_of(workdir) or [0]
     teachers = tuple(_TEACHER.value) or (str(workdir / study.TEACHER),)
     if _TEACHER.value:
         of_teachers = [read_config(teacher)[0] for teacher in teachers]
     else:
-        of_teachers = [load_config(_CONFIG.value, _SET_TEACHER.value, "TEACHER")]
+        of_teachers = [load_config(recipe, _SET_TEACHER.value, "TEACHER")]
     study.check_teachers(config, of_teachers)
     configs = {
         study.ALONE: study.alone(config),
@@ -83,7 +88,7 @@ def main():
     if {"train_teacher", "distil"} & set(stages):
         study.check_data([*configs.values(), *of_teachers], _DATA_DIR.value, strategy)
     done = workdir
-    with command.ended_by_sigterm():
+    with command.ended_by_sigterm(), doing(f"training in {workdir}"):
         if "train_teacher" in stages:
             training.train(of_teachers[0], teachers[0], _DATA_DIR.value, strategy)
         if "distil" in stages:
@@ -91,13 +96,15 @@ def main():
                 require_trained(teachers[0])
             study.train_ways(configs, workdir, _DATA_DIR.value, seeds, strategy)
     if "evaluate" in stages:
-        results = study.evaluate_study(
-            config, teachers, workdir, _DATA_DIR.value, seeds, _SPLIT.value
-        )
+        with doing(f"evaluating the runs in {workdir}"):
+            results = study.evaluate_study(
+                config, teachers, workdir, _DATA_DIR.value, seeds, _SPLIT.value
+            )
         done, lines = report.write_report(workdir, results, config.data.test_split)
         print("\n".join(lines))
     if "export" in stages:
-        study.export_student(workdir, seeds[0], _OUTPUT.value)
+        with doing(f"writing the SavedModel {_OUTPUT.value}"):
+            study.export_student(workdir, seeds[0], _OUTPUT.value)
         done = _OUTPUT.value
     print(f"{done}: {', '.join(stages)} done")
 
@@ -131,5 +138,9 @@ def _checked_seeds(texts):
     return seeds
 
 
-if __name__ == "__main__":
+def cli():
     command.run(main)
+
+
+if __name__ == "__main__":
+    cli()

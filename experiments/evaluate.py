@@ -15,6 +15,7 @@ classes for each stream, calibration.
 from absl import flags
 
 from experiments import command, evaluation_flags
+from flow.unexpected import doing
 
 _WORKDIR = flags.DEFINE_multi_string(
     "workdir", None, "Folder of a run; repeatable.", required=True
@@ -33,22 +34,30 @@ def main():
     fusion = evaluation_flags.fusion()
     make_protocol = evaluation_flags.make_protocol()
 
+    from flow.files import make_folder
     from i3d_tf.evaluation import report, runs
 
-    scores, class_names, about = runs.evaluate_runs(
-        _WORKDIR.value,
-        _DATA_DIR.value,
-        make_protocol,
-        split=_SPLIT.value,
-        batch_size=flags.FLAGS.batch_size,
-        dtype=flags.FLAGS.dtype,
-        weights=fusion.weights,
-    )
+    if _OUTPUT.value:
+        make_folder(_OUTPUT.value)  # what is wrong with it shows at once
+    with doing(f"evaluating {' and '.join(_WORKDIR.value)}"):
+        scores, class_names, about = runs.evaluate_runs(
+            _WORKDIR.value,
+            _DATA_DIR.value,
+            make_protocol,
+            split=_SPLIT.value,
+            batch_size=flags.FLAGS.batch_size,
+            dtype=flags.FLAGS.dtype,
+            weights=fusion.weights,
+        )
     output = _OUTPUT.value or f"{_WORKDIR.value[0]}/evaluation"
     results = report.write_report(output, scores, class_names, about, fusion)
     print("\n".join(report.lines_of(results)))
     print(f"{output}: results of {results['videos']} videos")
 
 
-if __name__ == "__main__":
+def cli():
     command.run(main)
+
+
+if __name__ == "__main__":
+    cli()

@@ -12,6 +12,7 @@ videos and features; saved_model_cli shows them:
 from absl import flags
 
 from experiments import command
+from flow.unexpected import doing
 
 _WORKDIR = flags.DEFINE_multi_string(
     "workdir", None, "Folder of a run; repeatable.", required=True
@@ -39,17 +40,18 @@ def main():
     from i3d_tf.dtypes import BFLOAT16
     from i3d_tf.export import ENDPOINTS, export
 
-    dtype = evaluation_dtype(_WORKDIR.value, _DTYPE.value)
-    config, labels, models = load_workdirs(_WORKDIR.value, dtype)
+    with doing(f"reading the run {' and '.join(_WORKDIR.value)}"):
+        dtype = evaluation_dtype(_WORKDIR.value, _DTYPE.value)
+        config, labels, models = load_workdirs(_WORKDIR.value, dtype)
     endpoints = ENDPOINTS if _ENDPOINTS.value is None else tuple(_ENDPOINTS.value)
-    export(models, labels, config.data, _OUTPUT.value, endpoints)
+    with doing(f"writing the SavedModel {_OUTPUT.value}"):
+        export(models, labels, config.data, _OUTPUT.value, endpoints)
     if dtype == BFLOAT16:
         print(
             f"{_OUTPUT.value}: computes in bfloat16, which is slow on processors "
             "without AVX512-BF16 or AMX and on GPUs below compute capability 8.0; "
             "--dtype float32 is fast everywhere"
         )
-    print(f"{_OUTPUT.value}: SavedModel, {'+'.join(models)}, {len(labels)} classes")
     print(
         f"{_OUTPUT.value}: SavedModel, {'+'.join(models)}, {len(labels)} classes; "
         "where TensorFlow alone loads it, set TF_ENABLE_ONEDNN_OPTS=1 (2 to 4 times as "
@@ -57,5 +59,9 @@ def main():
     )
 
 
-if __name__ == "__main__":
+def cli():
     command.run(main)
+
+
+if __name__ == "__main__":
+    cli()

@@ -95,5 +95,9 @@ def main():
     print(line)
 
 
-if __name__ == "__main__":
+def cli():
     command.run(main)
+
+
+if __name__ == "__main__":
+    cli()

@@ -91,5 +91,9 @@ def _extract(*args, **kwargs):
     return extract_by_beam(*args, **kwargs, options=options, limit=_LIMIT.value)
 
 
-if __name__ == "__main__":
+def cli():
     command.run(main)
+
+
+if __name__ == "__main__":
+    cli()

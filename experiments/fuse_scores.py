@@ -10,6 +10,7 @@ network: --fusion probabilities, --weights rgb=1,flow=1.5. Leaves what evaluate 
 from absl import flags
 
 from experiments import command, evaluation_flags
+from flow.unexpected import doing
 
 _SCORES = flags.DEFINE_multi_string(
     "scores", None, "A scores.npz of evaluate; repeatable.", required=True
@@ -24,11 +25,16 @@ def main():
 
     from i3d_tf.evaluation import report, score_files
 
-    scores, class_names, about = score_files.join_scores(_SCORES.value)
-    results = report.write_report(_OUTPUT.value, scores, class_names, about, fusion)
+    with doing(f"fusing {' and '.join(_SCORES.value)}"):
+        scores, class_names, about = score_files.join_scores(_SCORES.value)
+        results = report.write_report(_OUTPUT.value, scores, class_names, about, fusion)
     print("\n".join(report.lines_of(results)))
     print(f"{_OUTPUT.value}: results of {results['videos']} videos")
 
 
-if __name__ == "__main__":
+def cli():
     command.run(main)
+
+
+if __name__ == "__main__":
+    cli()

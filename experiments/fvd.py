@@ -52,5 +52,9 @@ def main():
         )
 
 
-if __name__ == "__main__":
+def cli():
     command.run(main)
+
+
+if __name__ == "__main__":
+    cli()

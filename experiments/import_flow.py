@@ -117,5 +117,9 @@ def summary(report):
     return line
 
 
-if __name__ == "__main__":
+def cli():
     command.run(main)
+
+
+if __name__ == "__main__":
+    cli()

@@ -14,6 +14,7 @@ import pathlib
 from absl import flags
 
 from experiments import command
+from flow.unexpected import doing
 
 _SOURCE = flags.DEFINE_string(
     "source", None, "Checkpoint's prefix, file or folder.", required=True
@@ -35,13 +36,14 @@ _STREAM = flags.DEFINE_enum(
 
 
 def main():
-    import_weights(
-        _SOURCE.value,
-        _OUTPUT.value,
-        new_head=_NEW_HEAD.value,
-        size=_SIZE.value,
-        stream=_STREAM.value,
-    )
+    with doing(f"importing {_SOURCE.value}"):
+        import_weights(
+            _SOURCE.value,
+            _OUTPUT.value,
+            new_head=_NEW_HEAD.value,
+            size=_SIZE.value,
+            stream=_STREAM.value,
+        )
 
 
 def import_weights(source, output, *, new_head=None, size=224, stream=None):
@@ -117,5 +119,9 @@ def _table(matches):
     ]
 
 
-if __name__ == "__main__":
+def cli():
     command.run(main)
+
+
+if __name__ == "__main__":
+    cli()

@@ -13,6 +13,8 @@ import dataclasses
 from absl import flags
 
 from experiments import command
+from experiments.recipes import recipe_path
+from flow.unexpected import doing
 
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "TFDS folder.", required=True)
 _DATASET = flags.DEFINE_string(
@@ -41,10 +43,12 @@ _SET = flags.DEFINE_multi_string(
 
 
 def main():
+    from flow.files import make_folder
     from i3d_tf import pipeline
     from i3d_tf.config_file import load_config
     from i3d_tf.datasets import open_dataset
     from i3d_tf.inspection import findings, inspect_dataset, usual_data
+    from i3d_tf.reading import damage_named
 
     if _CONFIG.value is None:
         if _SET.value:
@@ -54,7 +58,7 @@ def main():
         builder = open_dataset(_DATA_DIR.value, _DATASET.value)
         data, seed = usual_data(builder, _DATASET.value), 0
     else:
-        config = load_config(_CONFIG.value, _SET.value)
+        config = load_config(recipe_path(_CONFIG.value), _SET.value)
         dataset = _DATASET.value or config.data.dataset
         data, seed = dataclasses.replace(config.data, dataset=dataset), config.seed
         builder = open_dataset(_DATA_DIR.value, dataset)
@@ -62,16 +66,18 @@ def main():
         pipeline.check_fits(
             builder, dataclasses.replace(data, test_split=data.train_split)
         )
-    inspection = inspect_dataset(
-        builder,
-        data,
-        _OUTPUT.value,
-        seed=seed,
-        split=_SPLIT.value or data.train_split,
-        per_class=_PER_CLASS.value,
-        classes=_CLASSES.value,
-        max_records=_MAX_RECORDS.value,
-    )
+    make_folder(_OUTPUT.value)  # what is wrong with it shows at once
+    with damage_named(builder), doing(f"showing {builder.data_dir}"):
+        inspection = inspect_dataset(
+            builder,
+            data,
+            _OUTPUT.value,
+            seed=seed,
+            split=_SPLIT.value or data.train_split,
+            per_class=_PER_CLASS.value,
+            classes=_CLASSES.value,
+            max_records=_MAX_RECORDS.value,
+        )
     for note in findings.notices(inspection):
         print(note)
     videos = sum(map(len, inspection.samples.values()))
@@ -79,5 +85,9 @@ def main():
     print(f"{_OUTPUT.value}/index.html: {videos} videos; {shown}")
 
 
-if __name__ == "__main__":
+def cli():
     command.run(main)
+
+
+if __name__ == "__main__":
+    cli()

@@ -31,6 +31,7 @@ from absl import flags
 
 from experiments import command
 from flow.tvl1 import ENGINES, TVL1
+from flow.unexpected import doing
 
 # TensorFlow imports Keras with itself, most of a second for what no prediction needs;
 # told so, it looks for Keras 2 instead, and does without where there is none.
@@ -63,6 +64,8 @@ def main():
             )
         return _watch(Predictor(_MODEL.value, engine=_ENGINE.value), int(cameras[0]))
     videos = _videos()
+    if _OUTPUT.value:
+        files.make_folder(_OUTPUT.value)  # what is wrong with it shows at once
     predictor = Predictor(_MODEL.value, engine=_ENGINE.value)
     failed, output = 0, None
     for name, video in videos.items():
@@ -70,11 +73,13 @@ def main():
             output = pathlib.Path(_OUTPUT.value)
             output = output / name if len(videos) > 1 else output
         try:
-            _predict(predictor, video, output, several=len(videos) > 1)
-        except (ValueError, OSError) as error:
+            with doing(f"classifying {video}"):
+                _predict(predictor, video, output, several=len(videos) > 1)
+        # Whatever it is, it is of one video, and the others are still to be done.
+        except Exception as error:
             if len(videos) == 1:
                 raise
-            print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+            print(f"error: {command.line_of(error)}", file=sys.stderr)
             failed += 1
     if failed:
         raise ValueError(f"{failed} of {len(videos)} videos could not be classified")
@@ -208,5 +213,9 @@ def _print_table(best):
         print(f"{score:7.2%}  {label}", flush=True)
 
 
-if __name__ == "__main__":
+def cli():
     command.run(main)
+
+
+if __name__ == "__main__":
+    cli()

@@ -111,7 +111,11 @@ def main():
     print(f"{f.output}: {count} RGB-D pictures")
 
 
-if __name__ == "__main__":
+def cli():
     # Not on import: absl's flags are global, and names like `seed` are others' too.
     _define_flags()
     command.run(main)
+
+
+if __name__ == "__main__":
+    cli()

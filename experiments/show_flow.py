@@ -23,6 +23,7 @@ from flow.files import make_folder
 from flow.flow_video import describe_flow_video
 from flow.settings import Settings
 from flow.tvl1 import ENGINES, video_flow
+from flow.unexpected import doing
 from flow.video import SMALLER_SIDE, decode, read_video, resample
 
 _VIDEO = flags.DEFINE_string("video", None, "Video file.", required=True)
@@ -64,12 +65,13 @@ def main():
         raise ValueError(f"--max_flow {_MAX_FLOW.value}: it must be above 0 px")
     make_folder(output.parent)  # what is wrong with it shows at once
     settings = Settings(_ENGINE.value, smaller_side=_SMALLER_SIDE.value)
-    if picture:
-        frame = show_frame(settings)
-        print(f"{output}: frame {frame} of {_VIDEO.value} and its flow")
-    else:
-        show_video(settings)
-        print(f"{output}: {_VIDEO.value} and its flow")
+    with doing(f"showing the flow of {_VIDEO.value}"):
+        if picture:
+            shown = f"frame {show_frame(settings)} of {_VIDEO.value}"
+        else:
+            show_video(settings)
+            shown = _VIDEO.value
+    print(f"{output}: {shown} and its flow")
 
 
 def show_frame(settings):
@@ -126,5 +128,9 @@ def _counted(bar):
     return compute
 
 
-if __name__ == "__main__":
+def cli():
     command.run(main)
+
+
+if __name__ == "__main__":
+    cli()

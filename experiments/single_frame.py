@@ -10,6 +10,7 @@ fused from several workdirs, as in evaluate. Nothing is written.
 from absl import flags
 
 from experiments import command
+from flow.unexpected import doing
 
 _WORKDIR = flags.DEFINE_multi_string(
     "workdir", None, "Folder of a run; repeatable.", required=True
@@ -23,14 +24,15 @@ def main():
     from i3d_tf import evaluation, pipeline, protocols
     from i3d_tf.evaluation import runs
 
-    scores, class_names, about = runs.evaluate_runs(
-        _WORKDIR.value,
-        _DATA_DIR.value,
-        protocols.center,
-        split=_SPLIT.value,
-        batch_size=_BATCH_SIZE.value,
-        shown=pipeline.standing_still,
-    )
+    with doing(f"evaluating {' and '.join(_WORKDIR.value)}"):
+        scores, class_names, about = runs.evaluate_runs(
+            _WORKDIR.value,
+            _DATA_DIR.value,
+            protocols.center,
+            split=_SPLIT.value,
+            batch_size=_BATCH_SIZE.value,
+            shown=pipeline.standing_still,
+        )
     for name, values in evaluation.accuracies(scores).items():
         print(f"{name:6} top-1 {values['top1']:6.1%}")
     print(
@@ -39,5 +41,9 @@ def main():
     )
 
 
-if __name__ == "__main__":
+def cli():
     command.run(main)
+
+
+if __name__ == "__main__":
+    cli()

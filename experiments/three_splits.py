@@ -1,6 +1,6 @@
 r"""Trains and evaluates a recipe on all splits of UCF101 or HMDB51.
 
-    python -m experiments.three_splits --config experiments/configs/ucf101.py \
+    python -m experiments.three_splits --config ucf101 \
         --workdir runs/ucf101 --data_dir data --protocol full \
         --set rgb.initial_weights=checkpoints/rgb_imagenet/model.ckpt \
         --set flow.initial_weights=checkpoints/flow_imagenet/model.ckpt
@@ -14,8 +14,12 @@ SIGTERM it ends as train does.
 from absl import flags
 
 from experiments import command, evaluation_flags
+from experiments.recipes import recipe_path
+from flow.unexpected import doing
 
-_CONFIG = flags.DEFINE_string("config", None, "A recipe's file.", required=True)
+_CONFIG = flags.DEFINE_string(
+    "config", None, "Name of a recipe, as own_videos, or its file.", required=True
+)
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the runs.", required=True)
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "TFDS folder.", required=True)
 _SET = flags.DEFINE_multi_string("set", [], "field=value of the config, as of train.")
@@ -29,7 +33,7 @@ flags.adopt_module_key_flags(evaluation_flags)
 
 
 def main():
-    numbers = _numbers(_SPLITS.value)
+    numbers, recipe = _numbers(_SPLITS.value), recipe_path(_CONFIG.value)
     fusion = evaluation_flags.fusion()
     make_protocol = evaluation_flags.make_protocol()
 
@@ -38,8 +42,8 @@ def main():
     from i3d_tf.config_file import load_config
     from i3d_tf.evaluation import splits
 
-    config = load_config(_CONFIG.value, _SET.value)
-    with command.ended_by_sigterm():
+    config = load_config(recipe, _SET.value)
+    with command.ended_by_sigterm(), doing(f"training and evaluating {_WORKDIR.value}"):
         splits.run_splits(
             config,
             _WORKDIR.value,
@@ -62,5 +66,9 @@ def _numbers(texts):
     return [int(text) for text in texts]
 
 
-if __name__ == "__main__":
+def cli():
     command.run(main)
+
+
+if __name__ == "__main__":
+    cli()

@@ -1,6 +1,6 @@
 r"""Trains the streams that a config names.
 
-    python -m experiments.train --config experiments/configs/demo.py \
+    python -m experiments.train --config demo \
         --workdir runs/demo --data_dir data --set rgb.steps=100 --set flow=None
 
 Leaves checkpoints/, events/, config.json, history.json and history.png in the workdir.
@@ -19,8 +19,12 @@ them see, and TF_CONFIG in the environment:
 from absl import flags
 
 from experiments import command
+from experiments.recipes import recipe_path
+from flow.unexpected import doing
 
-_CONFIG = flags.DEFINE_string("config", None, "A recipe's file.", required=True)
+_CONFIG = flags.DEFINE_string(
+    "config", None, "Name of a recipe, as own_videos, or its file.", required=True
+)
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.", required=True)
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "TFDS folder.", required=True)
 _SET = flags.DEFINE_multi_string(
@@ -40,12 +44,14 @@ _TPU = flags.DEFINE_string("tpu", None, "Name or address of the TPU; default: lo
 
 
 def main():
+    recipe = recipe_path(_CONFIG.value)
+
     from i3d_tf import training
     from i3d_tf.config_file import load_config
 
-    config = load_config(_CONFIG.value, _SET.value)
+    config = load_config(recipe, _SET.value)
     strategy = training.make_strategy(_STRATEGY.value, _TPU.value)
-    with command.ended_by_sigterm():
+    with command.ended_by_sigterm(), doing(f"training {_WORKDIR.value}"):
         history = training.train(config, _WORKDIR.value, _DATA_DIR.value, strategy)
     last = history[-1]["test"]
     figures = ", ".join(
@@ -56,5 +62,9 @@ def main():
     print(f"{_WORKDIR.value}: trained {history[-1]['step']} steps; test {figures}")
 
 
-if __name__ == "__main__":
+def cli():
     command.run(main)
+
+
+if __name__ == "__main__":
+    cli()

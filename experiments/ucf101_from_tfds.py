@@ -34,5 +34,9 @@ def main():
     print(f"{_OUTPUT.value}: {written} videos, and their lists in ucfTrainTestlist")
 
 
-if __name__ == "__main__":
+def cli():
     command.run(main)
+
+
+if __name__ == "__main__":
+    cli()

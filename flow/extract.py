@@ -18,7 +18,11 @@ from flow.files import exists, local_copy, size_and_time
 from flow.flow_video import describe_flow_video, write_flow_video
 from flow.process import show_progress
 from flow.settings import made_otherwise
+from flow.unexpected import in_one_line
 from flow.video import Damaged, VideoError
+
+# What is raised for a video that cannot be used.
+UNUSABLE = (ValueError, av.error.FFmpegError, cv2.error, MemoryError)
 
 
 def flow_path(video):
@@ -56,7 +60,9 @@ def extract_video(videos, output, settings, resume, video, **chunks):
             }
             tags = _write_until_damage(source, target, settings, description, **chunks)
             entry.update(tags, state="done")
-    except (ValueError, av.error.FFmpegError, cv2.error, MemoryError) as error:
+    except Exception as error:
+        if is_of_output(error):
+            raise
         entry["reason"] = failure(source, error)
     entry["seconds"] = round(time.monotonic() - began, 3)
     return entry
@@ -97,8 +103,20 @@ def new_entry(video, settings):
     }
 
 
+def is_of_output(error):
+    """Whether an error concerns the results and not the video that is worked on.
+
+    Such an error ends the work on a folder. All others, also those that nobody
+    expected, are the failure of one video: a folder of thousands is not given up
+    because of one, and what strikes all of them is in the reason of each.
+    """
+    return isinstance(error, OSError) and not isinstance(error, UNUSABLE)
+
+
 def failure(source, error):
     """The reason of a failure in one line that names the file."""
+    if not isinstance(error, (*UNUSABLE, OSError)):
+        return printable(f"{source}: {in_one_line(error)}")
     text = " ".join(str(error).split()) or type(error).__name__
     return printable(text if isinstance(error, VideoError) else f"{source}: {text}")
 

@@ -6,9 +6,15 @@ import functools
 import numpy as np
 
 from flow.chunks import CHUNK, grey_chunks
-from flow.extract import extract_video, failure, flow_path, new_entry
+from flow.extract import (
+    extract_video,
+    failure,
+    flow_path,
+    is_of_output,
+    new_entry,
+)
 from flow.files import as_path, exists, is_inside, make_folder
-from flow.pool import LIMIT, ProcessDied, Workers
+from flow.pool import LIMIT, Workers
 from flow.progress import Progress
 from flow.report import Report
 from flow.settings import Settings, refuse_other_settings
@@ -115,7 +121,9 @@ def _look_after(processes, progress, videos, output, settings, resume, video):
                     ),
                 )
         return video, processes.call(extract)
-    except ProcessDied as error:
+    except Exception as error:
+        if is_of_output(error):
+            raise
         reason = failure(videos / video, error)
         return video, {**new_entry(video, settings), "reason": reason}
 

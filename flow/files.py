@@ -14,6 +14,7 @@ import os
 import pathlib
 import re
 import socket
+import sys
 import tempfile
 
 from etils import epath
@@ -41,13 +42,19 @@ def written_aside(path):
         yield aside
         _to_disk(aside)
         os.replace(aside, path)
+    except OSError as error:
+        # A full disk is told without the file.
+        if error.errno is None or error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         aside.unlink(missing_ok=True)
 
 
 def _to_disk(path):
     """Else a file may be empty under its name after a power cut."""
-    with open(path, "rb") as file:
+    # For writing too: Windows refuses to flush a file that is open for reading only.
+    with open(path, "r+b") as file:
         os.fsync(file.fileno())
 
 
@@ -87,6 +94,8 @@ def remove_leftovers(folder):
 
 
 def _is_alive(process):
+    if sys.platform == "win32":  # There the call below would end the process.
+        return True
     try:
         os.kill(process, 0)  # sends nothing, only looks
     except ProcessLookupError:
@@ -103,6 +112,19 @@ def write_json(path, value):
         aside.write_text(f"{text}\n", "utf-8")
 
 
+def read_json(path):
+    """Reads a JSON file.
+
+    Raises:
+      ValueError: it is not JSON.
+      OSError: it cannot be read.
+    """
+    try:
+        return json.loads(as_path(path).read_text("utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path}: is damaged, not JSON ({error})") from error
+
+
 def make_folder(path):
     """Makes a folder of this machine; a storage has none to be made.
 
@@ -113,6 +135,10 @@ def make_folder(path):
     try:
         pathlib.Path(path).mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=path).close()
+    except FileExistsError as error:
+        raise NotADirectoryError(
+            errno.ENOTDIR, "is a file and no folder", str(path)
+        ) from error
     except OSError as error:
         # Some name the file that was tried.
         raise OSError(error.errno, error.strerror, str(path)) from error

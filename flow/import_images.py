@@ -4,8 +4,6 @@ import dataclasses
 import math
 import time
 
-import av
-import cv2
 import numpy as np
 
 from flow import code
@@ -119,7 +117,7 @@ def import_video(places, videos, output, settings, resume, names):
             kept = {key: entry[key] for key in told}
             entry.update(_write(target, pairs, source, settings, kept))
             entry["state"] = "done"
-    except (ValueError, av.error.FFmpegError, cv2.error, MemoryError) as error:
+    except Exception as error:
         if isinstance(error, OSError):
             raise
         entry["reason"] = failure(places.trees[0] / folder, error)

@@ -1,9 +1,11 @@
 """One process that answers calls, and what is left to say when it dies."""
 
+import contextlib
 import multiprocessing
 import multiprocessing.connection
 import multiprocessing.resource_tracker
 import os
+import pickle
 import signal
 import threading
 import time
@@ -31,15 +33,8 @@ class Process:
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=[theirs], daemon=True)
-        # It undoes the mask below, where it is not yet running.
-        multiprocessing.resource_tracker.ensure_running()
-        # Ctrl-C goes to all processes of a terminal. This one ends the others, whose
-        # own tracebacks nobody wants to see; they inherit what is blocked here.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        try:
+        with _sigint_blocked():
             self._process.start()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
 
     def stream(self, function, *args):
@@ -82,12 +77,31 @@ class Process:
         self._connection.close()
 
 
+@contextlib.contextmanager
+def _sigint_blocked():
+    """Starts processes without SIGINT: they inherit the mask of signals.
+
+    Ctrl-C goes to all processes of a terminal. This one ends the others, whose own
+    tracebacks nobody wants to see. Windows has no mask; there `_serve` ignores SIGINT.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    # It would undo the mask, where it is not yet running.
+    multiprocessing.resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _how(exitcode):
     if exitcode is None:  # another thread was told of the end, in the same moment
         return "for a reason unknown"
     if exitcode >= 0:
         return f"with exit code {exitcode}"
-    if -exitcode == signal.SIGKILL:
+    if -exitcode == getattr(signal, "SIGKILL", None):
         return "killed by SIGKILL (perhaps for want of memory)"
     return f"killed by signal {-exitcode} ({signal.strsignal(-exitcode)})"
 
@@ -111,6 +125,8 @@ def _serve(connection):
     """What a process does: answers until it is killed or its parent ends."""
     global _connection
     _connection = connection
+    if not hasattr(signal, "pthread_sigmask"):
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
     # One process a core is there already; more threads only get in their way.
     cv2.setNumThreads(1)
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -125,9 +141,20 @@ def _serve(connection):
         except Exception as error:
             # The traceback does not travel with it.
             error.add_note("".join(traceback.format_exception(error)))
-            _answer(connection, "error", error)
+            _answer(connection, "error", _that_travels(error))
         else:
             _answer(connection, "end", None)
+
+
+def _that_travels(error):
+    """Returns the error, or a RuntimeError with its text if it cannot be pickled."""
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        replaced = RuntimeError(f"{type(error).__name__}: {error}")
+        replaced.__notes__ = error.__notes__
+        return replaced
+    return error
 
 
 def _answer(connection, kind, value):

@@ -3,6 +3,7 @@ Facciolo, IPOL 2013), the flow of the released I3D models."""
 
 import dataclasses
 import functools
+import importlib.metadata
 import math
 
 import cv2
@@ -11,6 +12,13 @@ import numpy as np
 from flow.video import to_grey
 
 ENGINES = ("fast", "opencv")
+# All of them install the module cv2, so that only the last one works.
+_OPENCVS = (
+    "opencv-python",
+    "opencv-python-headless",
+    "opencv-contrib-python",
+    "opencv-contrib-python-headless",
+)
 MIN_SIDE = 16  # px: OpenCV has no scale with a shorter side
 
 
@@ -39,7 +47,8 @@ class TVL1:
       median_filtering: side of the median filter in px: 3 or 5, or 1 for none.
 
     Raises:
-      ValueError: an unknown engine, or a parameter out of its range.
+      ValueError: an unknown engine, a parameter out of its range, or "opencv" where the
+        installed OpenCV lacks the contrib modules.
     """
 
     engine: str = "fast"
@@ -58,6 +67,8 @@ class TVL1:
     def __post_init__(self):
         if self.engine not in ENGINES:
             raise ValueError(f"engine is {self.engine!r}; known: {', '.join(ENGINES)}")
+        if self.engine == "opencv":
+            _require_optflow()
         self._check_ranges()
 
     @functools.cached_property
@@ -126,6 +137,18 @@ class TVL1:
     def parameters(self):
         """All fields as a dict, as it is stored beside the flow."""
         return dataclasses.asdict(self)
+
+
+def _require_optflow():
+    if hasattr(cv2, "optflow"):
+        return
+    installed = {d.name for d in importlib.metadata.distributions()}
+    found = [name for name in _OPENCVS if name in installed] or ["opencv-python"]
+    raise ValueError(
+        f"engine 'opencv' needs cv2.optflow, which the installed {' and '.join(found)} "
+        f"lacks: run pip uninstall {' '.join(found)}, then pip install "
+        f"{_OPENCVS[-1]}; or use the engine 'fast', which needs neither"
+    )
 
 
 def _opencv_solver(parameters):

@@ -6,6 +6,8 @@ import sys
 
 from i3d_tf.streams import CT, FLOW, RGB, Stream
 
+__version__ = "0.1.0"
+
 _BUILDERS = ("build_i3d", "build_inception_v1", "build_two_stream")
 __all__ = ["CT", "FLOW", "RGB", "Stream", *_BUILDERS]
 

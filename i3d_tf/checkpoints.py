@@ -1,7 +1,6 @@
 """Trained networks from a workdir, and its checkpoints."""
 
 import dataclasses
-import json
 import re
 
 import tensorflow as tf
@@ -52,8 +51,13 @@ def read_config(workdir):
     path = files.as_path(workdir) / "config.json"
     if not path.is_file():
         raise ValueError(f"{workdir}: no config.json, so nothing was trained there")
-    kept = json.loads(path.read_text("utf-8"))
-    return config_file.from_dict(kept["config"]), kept["labels"]
+    kept = files.read_json(path)
+    try:
+        return config_file.from_dict(kept["config"]), kept["labels"]
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    except (TypeError, KeyError, AttributeError) as error:
+        raise ValueError(f"{path}: is not the config.json of a training") from error
 
 
 def evaluation_dtype(workdirs, dtype):

@@ -9,6 +9,7 @@ import re
 import types
 import typing
 
+from flow.unexpected import short
 from i3d_tf.config import Config, Data, Pose, StreamTraining
 from i3d_tf.distillation.spec import Distillation, Pair
 
@@ -34,6 +35,9 @@ def load_config(path, overrides=(), name="CONFIG"):
         raise ValueError(f"{path}: {_with_closest(str(error))}") from error
     except (ValueError, SyntaxError, NameError, ImportError) as error:
         raise ValueError(f"{path}: {error}") from error
+    # A recipe is a program, which can raise anything.
+    except Exception as error:
+        raise ValueError(f"{path}: {short(error)}") from error
     config = getattr(module, name, None)
     if not isinstance(config, Config):
         raise ValueError(f"{path}: defines no {name} of i3d_tf.config.Config")

@@ -8,6 +8,7 @@ import tempfile
 
 import tensorflow as tf
 
+from flow.files import make_folder
 from flow.video import FPS
 from i3d_tf import dtypes
 from i3d_tf.exported import LABELS, PREPROCESSING
@@ -15,6 +16,7 @@ from i3d_tf.fast.views import with_features
 from i3d_tf.fine_tuning import ENDPOINTS as TRUNK
 from i3d_tf.fine_tuning import HEAD
 from i3d_tf.serving.signatures import action_signatures, pose_signatures
+from i3d_tf.storage import storage_errors
 from i3d_tf.tasks import task_of
 from i3d_tf.trunk import AVERAGE_POOL
 
@@ -65,18 +67,20 @@ def export(models, labels, data, output, endpoints=ENDPOINTS):
 
     Raises:
       ValueError: `output` is there and is no SavedModel, or an endpoint is none.
+      OSError: `output` cannot be written.
     """
     output = pathlib.Path(output)
     if output.exists() and not (output / "saved_model.pb").is_file():
         raise ValueError(f"{output}: exists and is no SavedModel; choose another name")
-    output.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(output.parent)  # what is wrong with it shows at once
     aside = output.with_name(f".{output.name}.{os.getpid()}.part")
     try:
         with tempfile.TemporaryDirectory() as assets:
             module, signatures = _module(
                 models, labels, data, pathlib.Path(assets), endpoints
             )
-            tf.saved_model.save(module, str(aside), signatures=signatures)
+            with storage_errors(output):
+                tf.saved_model.save(module, str(aside), signatures=signatures)
         if output.exists():
             shutil.rmtree(output)
         aside.rename(output)

@@ -1,17 +1,18 @@
 """A SavedModel of `export.export`, read once, with what it was made for."""
 
 import functools
-import json
 
 import numpy as np
 import tensorflow as tf
 
-from flow.files import as_path
+from flow.files import as_path, read_json
+from flow.unexpected import short
 from i3d_tf import dtypes
 
 # Files among the SavedModel's assets.
 LABELS = "labels.txt"
 PREPROCESSING = "preprocessing.json"
+_NEEDED = {"streams", "smaller_side", "size", "num_frames"}
 
 
 def read_assets(model_dir):
@@ -23,12 +24,22 @@ def read_assets(model_dir):
     try:
         # Not splitlines(): a class name may hold a Unicode line separator.
         labels = (assets / LABELS).read_text("utf-8").split("\n")[:-1]
-        return labels, json.loads((assets / PREPROCESSING).read_text("utf-8"))
+        made_for = read_json(assets / PREPROCESSING)
     except OSError as error:
         raise ValueError(
             f"{model_dir}: not a SavedModel of experiments.export ({error.strerror}: "
             f"{error.filename})"
         ) from None
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{assets / LABELS}: is damaged ({error}); export the model again"
+        ) from error
+    if not isinstance(made_for, dict) or not _NEEDED <= made_for.keys():
+        raise ValueError(
+            f"{assets / PREPROCESSING}: is damaged; it must hold "
+            f"{', '.join(sorted(_NEEDED))}; export the model again"
+        )
+    return labels, made_for
 
 
 class ExportedModel:
@@ -44,7 +55,7 @@ class ExportedModel:
     def __init__(self, model_dir):
         """Loads the model.
 
-        Raises ValueError if there is none, or one of pictures.
+        Raises ValueError if there is none, a damaged one, or one of pictures.
         """
         self.model_dir = model_dir
         self.labels, self.made_for = read_assets(model_dir)
@@ -58,7 +69,24 @@ class ExportedModel:
                 self.made_for["dtype"], "export the run again with --dtype float32"
             )
         # Kept, as its functions live as long as it does.
-        self._model = tf.saved_model.load(str(model_dir))
+        try:
+            self._model = tf.saved_model.load(str(model_dir))
+        # Of a damaged file it depends on the place what TensorFlow trips over.
+        except Exception as error:
+            raise ValueError(
+                f"{model_dir}: cannot be loaded, so a file of this SavedModel is "
+                f"damaged or missing; export it again ({short(error)})"
+            ) from error
+        self._check_labels()
+
+    def _check_labels(self):
+        signature = self._model.signatures["serving_default"]
+        answers = signature.structured_outputs["logits"].shape[-1]
+        if answers not in (None, len(self.labels)):
+            raise ValueError(
+                f"{self.model_dir}: has {answers} classes and assets/{LABELS} "
+                f"{len(self.labels)}; export the model again"
+            )
 
     @functools.cached_property
     def fingerprint(self):

@@ -16,6 +16,7 @@ from google.protobuf.message import DecodeError
 
 from flow.files import local_copy, written_aside
 from i3d_tf.features import Features
+from i3d_tf.storage import storage_errors
 
 FORMATS = ("npz", "tfrecord")
 _STREAMS = ("rgb", "flow")
@@ -38,7 +39,7 @@ def write(path, features, description):
         for name, array in arrays.items():
             data = tf.io.serialize_tensor(array).numpy()
             feature[name].bytes_list.value.append(data)
-        with tf.io.TFRecordWriter(str(aside)) as writer:
+        with storage_errors(path), tf.io.TFRecordWriter(str(aside)) as writer:
             writer.write(example.SerializeToString())
 
 

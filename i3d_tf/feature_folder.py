@@ -2,11 +2,9 @@
 
 import time
 
-import av
-import cv2
 import tqdm
 
-from flow.extract import failure, look_at, printable
+from flow.extract import failure, is_of_output, look_at, printable
 from flow.extract_folder import find_sources
 from flow.files import as_path, exists, make_folder
 from flow.report import Report
@@ -96,6 +94,8 @@ def _extract(source, path, extractor, resume):
             count = len(features.times)
             feature_files.write(path, features, description)
         entry.update(state=state, features=count)
-    except (ValueError, av.error.FFmpegError, cv2.error, MemoryError) as error:
+    except Exception as error:
+        if is_of_output(error):
+            raise
         entry["reason"] = failure(source, error)
     return entry

@@ -101,9 +101,11 @@ class FeatureExtractor:
           engine: of `TVL1`.
           chunk: frames, a multiple of 8, of whole videos that are run at once.
 
-        Raises ValueError if it has no such stream or endpoint.
+        Raises ValueError if it has no such stream or endpoint, or the engine cannot be
+        used.
         """
         check_chunk(chunk)
+        TVL1(engine)  # what is wrong with it shows before any video is read
         self.settings, self._engine, self._chunk = settings, engine, chunk
         self._model = model
         made_for = model.made_for

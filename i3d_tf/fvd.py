@@ -12,6 +12,7 @@ import tensorflow as tf
 import tqdm
 
 from flow import files
+from flow.unexpected import doing
 from flow.video import VideoError, decode, resample
 from flow.video_files import find_videos
 
@@ -62,16 +63,19 @@ def folder_features(model, folder, *, num_frames, fps=None):
     if len(videos) < 2:
         raise ValueError(f"{folder}: has one video; a distance needs 2 and more")
     for path in tqdm.tqdm(videos, desc=str(folder), unit=" videos"):
-        decoded = decode(folder / path)
-        images = resample(decoded, fps) if fps else (image for *_, image in decoded)
-        frames = list(itertools.islice(images, num_frames))
-        if len(frames) < num_frames:
-            raise VideoError(
-                f"{folder / path}: {len(frames)} frames; needed are {num_frames}"
-            )
-        clip = network_input(np.stack(frames)[None])
-        found.append(model("default", rgb_input=clip)["default"][0])
+        with doing(f"computing features of {folder / path}"):
+            found.append(_features(model, folder / path, num_frames, fps))
     return np.stack(found)
+
+
+def _features(model, video, num_frames, fps):
+    decoded = decode(video)
+    images = resample(decoded, fps) if fps else (image for *_, image in decoded)
+    frames = list(itertools.islice(images, num_frames))
+    if len(frames) < num_frames:
+        raise VideoError(f"{video}: {len(frames)} frames; needed are {num_frames}")
+    clip = network_input(np.stack(frames)[None])
+    return model("default", rgb_input=clip)["default"][0]
 
 
 def frechet_distance(first, second):

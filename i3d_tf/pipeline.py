@@ -8,7 +8,12 @@ import tensorflow as tf
 
 from flow.pool import default_workers
 from i3d_tf import augmentation, clips, protocols
-from i3d_tf.reading import count_examples, mix_unlabelled, read_examples
+from i3d_tf.reading import (
+    count_examples,
+    damage_named,
+    mix_unlabelled,
+    read_examples,
+)
 from i3d_tf.tasks import task_of
 
 # Clips decoded at a time, batches normalised at a time, batches made ahead.
@@ -262,7 +267,8 @@ def check_fits(builder, data):
     evaluation need labels, which a split has for all videos or for none.
     """
     for split in (data.test_split, data.train_split):
-        first = next(iter(read_examples(builder, split, ())))
+        with damage_named(builder):
+            first = next(iter(read_examples(builder, split, ())))
         if "label" in first and first["label"] < 0:
             raise ValueError(
                 f"{builder.info.full_name}: the videos of split {split!r} have no "

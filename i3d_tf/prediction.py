@@ -69,8 +69,9 @@ class Predictor:
           engine: of `TVL1`.
 
         Raises:
-          ValueError: it is none, or one of pictures.
+          ValueError: it is none, or one of pictures, or the engine cannot be used.
         """
+        TVL1(engine)  # what is wrong with it shows before any video is read
         self._model = ExportedModel(model_dir)
         self.made_for = self._model.made_for
         self._engine = engine

@@ -5,6 +5,7 @@ epoch. What is wanted of an example is taken out of it at once, so that what wai
 buffers need not grow with the length of the videos.
 """
 
+import contextlib
 import os
 
 import numpy as np
@@ -12,6 +13,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from flow.pool import default_workers
+from i3d_tf.storage import text_of
 
 # Of a record, beside the streams; the rest tells where it comes from.
 READ = ("id", "label", "joints", "fps", "height", "width")
@@ -120,6 +122,35 @@ def count_examples(builder, split):
             f"{builder.info.full_name}: no split {split!r}; there are "
             f"{', '.join(builder.info.splits)}, and parts of them, as train[:10%]"
         ) from error
+
+
+@contextlib.contextmanager
+def damage_named(builder):
+    """Turns TensorFlow's errors of damaged records into ValueErrors with the file.
+
+    TensorFlow does not name the file. It is found by reading all of them.
+    """
+    try:
+        yield
+    except (tf.errors.DataLossError, tf.errors.NotFoundError) as error:
+        path = _first_damaged(builder)
+        if path is None:
+            raise
+        raise ValueError(
+            f"{path}: is damaged or missing ({text_of(error)}); build the data set "
+            "again with --overwrite"
+        ) from error
+
+
+def _first_damaged(builder):
+    for split in builder.info.splits.values():
+        for path in map(os.fspath, split.filepaths):
+            try:
+                for _ in tf.data.TFRecordDataset(path):
+                    pass
+            except tf.errors.OpError:
+                return path
+    return None
 
 
 def _files(builder, split, worker):

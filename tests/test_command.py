@@ -1,5 +1,6 @@
 """What all commands do with bad input and Ctrl-C."""
 
+import os
 import pathlib
 import subprocess
 import sys
@@ -22,13 +23,73 @@ def main():
     raise {wrong}
 command.run(main)
 """
-    done = subprocess.run(
-        [sys.executable, "-c", script],
+    done = _run(script)
+    assert (done.returncode, done.stderr) == (code, told)
+
+
+def _run(script, *options, **environment):
+    return subprocess.run(
+        [sys.executable, "-c", script, *options],
         capture_output=True,
         text=True,
         cwd=pathlib.Path(__file__).parents[1],
+        env={**os.environ, **environment},
     )
-    assert (done.returncode, done.stderr) == (code, told)
+
+
+UNEXPECTED = """
+from experiments import command
+from flow.unexpected import doing
+def main():
+    with doing("classifying clip.mp4"):
+        raise RuntimeError("no such\\n thing")
+command.run(main)
+"""
+
+
+def test_an_unexpected_error_is_one_line_that_names_the_file(tmp_path):
+    done = _run(UNEXPECTED, TMPDIR=str(tmp_path))
+    (path,) = tmp_path.iterdir()
+    assert done.stderr == (
+        "error: classifying clip.mp4: unexpected RuntimeError: no such thing; the "
+        f"traceback is in {path}\n"
+    )
+    assert done.returncode == 1
+    assert path.read_text().startswith("Traceback (most recent call last):\n")
+
+
+def test_debug_prints_the_traceback_instead(tmp_path):
+    done = _run(UNEXPECTED, "--debug", TMPDIR=str(tmp_path))
+    assert list(tmp_path.iterdir()) == []
+    assert done.returncode == 1
+    lines = done.stderr.splitlines()
+    assert lines[0] == "Traceback (most recent call last):"
+    assert lines[-1] == (
+        "error: classifying clip.mp4: unexpected RuntimeError: no such thing"
+    )
+
+
+def test_debug_prints_the_traceback_of_bad_input_too():
+    script = UNEXPECTED.replace("RuntimeError", "ValueError")
+    done = _run(script, "--debug")
+    assert done.stderr.startswith("Traceback (most recent call last):\n")
+    assert done.stderr.endswith("\nerror: no such thing\n")
+
+
+def test_help_of_a_console_script_is_that_of_its_module():
+    # As pip writes it: `__main__` is a stub, and the command is imported.
+    script = """
+import sys
+from experiments.evaluate import cli
+sys.argv[0] = "/bin/i3d-evaluate"
+cli()
+"""
+    done = _run(script, "--help")
+    assert done.stdout.startswith("Accuracy of trained streams and of their fusion.\n")
+    for option in ("workdir", "protocol", "fusion", "[no]debug"):
+        assert f"\n  --{option}:" in done.stdout
+    assert "\n/bin/i3d-evaluate:\n" in done.stdout
+    assert "--[no]logtostderr" not in done.stdout
 
 
 @pytest.mark.parametrize(

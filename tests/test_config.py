@@ -251,7 +251,7 @@ def test_recipes_can_be_what_they_say(path):
         assert all(0 < boundary < training.steps for boundary in training.boundaries)
         assert training.warmup_steps < training.steps
     # The command that trains it.
-    assert f"experiments/configs/{path.name}" in ast.get_docstring(
+    assert f" --config {path.stem} " in ast.get_docstring(
         ast.parse(path.read_text("utf-8"))
     )
 
@@ -294,6 +294,22 @@ def test_no_such_file(tmp_path):
         load_config(tmp_path / "none.py")
     with pytest.raises(ValueError, match="no such config"):
         load_config(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "text, told",
+    [
+        ("1 / 0", "ZeroDivisionError: division by zero"),
+        ("{}['nothing']", "KeyError: 'nothing'"),
+        ("raise RuntimeError", "RuntimeError"),
+    ],
+)
+def test_a_recipe_that_fails(tmp_path, text, told):
+    path = tmp_path / "recipe.py"
+    path.write_text(text)
+    with pytest.raises(ValueError) as error:
+        load_config(path)
+    assert str(error.value) == f"{path}: {told}"
 
 
 def test_not_a_python_file(tmp_path):

@@ -4,6 +4,7 @@ import dataclasses
 import os
 import pathlib
 import re
+import tempfile
 from fractions import Fraction
 
 import numpy as np
@@ -248,6 +249,32 @@ def test_what_the_libraries_raise_is_a_failure_that_is_named(
     monkeypatch.setattr(extract, "chunk_codes", no_memory)
     entry = extract_video(one_video, tmp_path, QUICK, True, A)
     assert entry["reason"] == f"{one_video}/a.avi: MemoryError"
+
+
+def test_what_nobody_expected_is_a_failure_with_its_traceback(
+    tmp_path, one_video, monkeypatch
+):
+    def bug(*_):
+        raise TypeError("no number")
+
+    monkeypatch.setattr(extract, "chunk_codes", bug)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    entry = extract_video(one_video, tmp_path / "flow", QUICK, True, A)
+    assert entry["state"] == "failed"
+    start, _, path = entry["reason"].partition("; the traceback is in ")
+    assert start == f"{one_video}/a.avi: unexpected TypeError: no number"
+    assert "in bug\n" in pathlib.Path(path).read_text()
+
+
+def test_an_output_that_cannot_be_written_is_no_failure_of_a_video(
+    tmp_path, one_video, monkeypatch
+):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device", "a.mkv")
+
+    monkeypatch.setattr(extract, "write_flow_video", full)
+    with pytest.raises(OSError, match="No space left"):
+        extract_video(one_video, tmp_path / "flow", QUICK, True, A)
 
 
 def test_nothing_is_left_when_a_video_breaks_off(tmp_path, write_video):

@@ -98,7 +98,7 @@ def test_report_and_files(tmp_path, videos, capsys):
     assert f"failed: {one}: 1 frame at 25 fps" in printed.out
     # The frames that were computed, of as many, and all four videos.
     last = printed.err.rstrip().split("\r")[-1]
-    assert "100%" in last and "3/3 [" in last and "frames/s, 4/4 videos]" in last
+    assert "100%" in last and "3/3 [" in last and " 4/4 videos]" in last
 
 
 def test_a_second_run_keeps_what_is_there(tmp_path, videos):

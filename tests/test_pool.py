@@ -357,3 +357,34 @@ def test_no_process_is_left_when_the_parent_is_killed(tmp_path, name):
         assert errors.rstrip().endswith("KeyboardInterrupt")
     else:
         assert errors == ""
+
+
+class Unpicklable(Exception):
+    """Can be pickled, but not made again: its one argument is another."""
+
+    def __init__(self, first, second):
+        super().__init__(f"{first} {second}")
+
+
+def raise_unpicklable(_):
+    raise Unpicklable("no", "number")
+
+
+def raise_with_a_lock(_):
+    raise RuntimeError("locked", threading.Lock())
+
+
+@pytest.mark.parametrize(
+    "function, told",
+    [
+        (raise_unpicklable, "Unpicklable: no number"),
+        (raise_with_a_lock, r"RuntimeError: \('locked', <unlocked _thread.lock"),
+    ],
+)
+def test_errors_that_cannot_travel_are_told(function, told):
+    with Workers(1) as processes:
+        with pytest.raises(RuntimeError, match=f"^{told}") as error:
+            processes.call(function, None)
+        # The process is the same, and lives.
+        assert processes.call(abs, -3) == 3
+    assert function.__name__ in error.value.__notes__[0]

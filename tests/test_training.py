@@ -169,6 +169,20 @@ def test_a_finished_run_is_left_as_it_is(run, data_folder):
         np.testing.assert_array_equal(value, before[name])
 
 
+@pytest.mark.parametrize("history", [None, "[]"])
+def test_a_finished_run_without_its_history(run, data_folder, tmp_path, history):
+    workdir = shutil.copytree(run[0], tmp_path / "run")
+    (workdir / "history.json").unlink()
+    if history:
+        (workdir / "history.json").write_text(history)
+    with pytest.raises(ValueError) as error:
+        training.train(RUN, workdir, data_folder)
+    assert str(error.value) == (
+        f"{workdir}: is trained to its end, and its history.json is missing or empty; "
+        "evaluate the run, or train again in another workdir"
+    )
+
+
 def test_another_config_or_data_set_is_refused(run, data_folder):
     workdir, _ = run
     changed = dataclasses.replace(RUN, seed=1)

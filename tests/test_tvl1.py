@@ -1,5 +1,7 @@
 """TV-L1: known motions, published flow, and what is refused."""
 
+import types
+
 import av
 import cv2
 import numpy as np
@@ -127,6 +129,33 @@ def test_the_smallest_frames_work(engine):
 def test_parameters_out_of_range_are_refused(changed, message):
     with pytest.raises(ValueError, match=message):
         TVL1(**changed)
+
+
+@pytest.mark.parametrize(
+    "installed, found",
+    [
+        (["opencv-python", "numpy"], ["opencv-python"]),
+        (
+            ["opencv-contrib-python-headless", "opencv-python-headless"],
+            ["opencv-python-headless", "opencv-contrib-python-headless"],
+        ),
+        ([], ["opencv-python"]),
+    ],
+)
+def test_opencv_without_contrib_modules_is_told(monkeypatch, installed, found):
+    monkeypatch.delattr(cv2, "optflow")
+    distributions = [types.SimpleNamespace(name=name) for name in installed]
+    monkeypatch.setattr(
+        "flow.tvl1.importlib.metadata.distributions", lambda: distributions
+    )
+    with pytest.raises(ValueError) as error:
+        TVL1("opencv")
+    assert str(error.value) == (
+        f"engine 'opencv' needs cv2.optflow, which the installed {' and '.join(found)} "
+        f"lacks: run pip uninstall {' '.join(found)}, then pip install "
+        "opencv-contrib-python-headless; or use the engine 'fast', which needs neither"
+    )
+    assert TVL1("fast").engine == "fast"
 
 
 def test_parameters_have_the_defaults_of_opencv():

@@ -10,7 +10,7 @@ Expected of RGB, flow and both: 3/9, 9/9, 9/9, whichever of the two is learnt fr
         --smaller_side 128
     python -m experiments.build_dataset --videos arm_actions --flow arm/flow \
         --data_dir arm/data --name arm_train_P1 --test_glob "*P2T*"
-    python -m experiments.train --config experiments/configs/arm_actions.py \
+    python -m experiments.train --config arm_actions \
         --workdir arm/run_P1 --data_dir arm/data
     python -m experiments.evaluate --workdir arm/run_P1 --data_dir arm/data
 """

@@ -7,7 +7,7 @@ alone? The teacher is arm_actions.py's flow stream, the student its RGB stream.
         --smaller_side 128
     python -m experiments.build_dataset --videos arm_actions --flow arm/flow \
         --data_dir arm/data --name arm_train_P1 --test_glob "*P2T*"
-    python -m experiments.distill --config experiments/configs/arm_actions_mars.py \
+    python -m experiments.distill --config arm_actions_mars \
         --workdir arm/mars_P1 --data_dir arm/data
 """
 

@@ -4,7 +4,7 @@ The paper's network on a smaller picture: 24 frames of 64x64 px. `make demo` run
 Flow cannot know the colour, so its top-1 is a third at best; RGB and flow together
 know both.
 
-    python -m experiments.train --config experiments/configs/demo.py \
+    python -m experiments.train --config demo \
         --workdir demo/run --data_dir demo/data
 """
 

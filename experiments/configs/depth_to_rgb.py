@@ -10,9 +10,9 @@ each student.
         --unlabelled 2000 --test 500 --size 64
     python -m experiments.build_dataset --dataset poses --videos arms/pictures \
         --data_dir arms/data --name arms --smaller_side 64
-    python -m experiments.distill --config experiments/configs/depth_to_rgb.py \
+    python -m experiments.distill --config depth_to_rgb \
         --workdir arms/study --data_dir arms/data --seeds 0,1,2,3,4
-    python -m experiments.distill --config experiments/configs/depth_to_rgb.py \
+    python -m experiments.distill --config depth_to_rgb \
         --workdir arms/study --data_dir arms/data --stages export --output arms/model
 
 Your own pictures are in one training split. Here the teacher learns from all its
@@ -22,7 +22,7 @@ ResNet-18, pictures have 128 px, and pose.distance is near the joints' mean dist
 
     python -m experiments.build_dataset --dataset poses --layout rhd --videos RHD \
         --data_dir hands/data --name hands --smaller_side 128
-    python -m experiments.distill --config experiments/configs/depth_to_rgb.py \
+    python -m experiments.distill --config depth_to_rgb \
         --workdir hands/study --data_dir hands/data \
         --set data.dataset=two_stream_poses/hands --set data.size=128 \
         --set data.smaller_side=128 --set width=1.0 --set pose.distance=0.6 \

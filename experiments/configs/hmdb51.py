@@ -11,7 +11,7 @@ videos: `evaluate --protocol full`.
 Weights and hardware as in ucf101.py: one GPU of 16 GB, about 10 GB for both streams, 6
 for one.
 
-    python -m experiments.three_splits --config experiments/configs/hmdb51.py \
+    python -m experiments.three_splits --config hmdb51 \
         --workdir runs/hmdb51 --data_dir data --protocol full \
         --set rgb.initial_weights=checkpoints/rgb_imagenet/model.ckpt \
         --set flow.initial_weights=checkpoints/flow_imagenet/model.ckpt

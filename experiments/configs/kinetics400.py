@@ -20,9 +20,9 @@ which wants 64 GPUs or a TPU slice. Not run here.
 The data set is that of `build_dataset --dataset kinetics --name k400`; it is evaluated
 on the validation set, as the labels of the test set are not used.
 
-    python -m experiments.train --config experiments/configs/kinetics400.py \
+    python -m experiments.train --config kinetics400 \
         --workdir runs/kinetics_rgb --data_dir data --set flow=None --strategy mirrored
-    python -m experiments.train --config experiments/configs/kinetics400.py \
+    python -m experiments.train --config kinetics400 \
         --workdir runs/kinetics_flow --data_dir data --set rgb=None --strategy mirrored
     python -m experiments.evaluate --workdir runs/kinetics_rgb \
         --workdir runs/kinetics_flow --data_dir data --protocol full

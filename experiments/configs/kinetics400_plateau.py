@@ -10,9 +10,9 @@ Expected accuracy, hardware, data and initial weights are those of kinetics400.p
 epoch is about 600 steps, so that the validation set is evaluated some 180 times;
 --set evaluate_epochs=3 does it less often.
 
-    python -m experiments.train --config experiments/configs/kinetics400_plateau.py \
+    python -m experiments.train --config kinetics400_plateau \
         --workdir runs/plateau_rgb --data_dir data --set flow=None --strategy mirrored
-    python -m experiments.train --config experiments/configs/kinetics400_plateau.py \
+    python -m experiments.train --config kinetics400_plateau \
         --workdir runs/plateau_flow --data_dir data --set rgb=None --strategy mirrored
 """
 

@@ -11,7 +11,7 @@ begin from ucf101.py, or stay here and train only the upper units on top of them
         --smaller_side 128
     python -m experiments.build_dataset --videos mine/videos --flow mine/flow \
         --data_dir mine/data --name mine
-    python -m experiments.train --config experiments/configs/own_videos.py \
+    python -m experiments.train --config own_videos \
         --workdir mine/run --data_dir mine/data
 
 Accuracy: three arm actions learnt from nine clips of one person and tested on another

@@ -8,7 +8,7 @@ clip of small pictures is enough, and minutes on two cores.
         --smaller_side 72
     python -m experiments.build_dataset --videos synthetic_shapes --flow shapes/flow \
         --data_dir shapes/data --name without_circle --test_glob "*_circle_*"
-    python -m experiments.train --config experiments/configs/synthetic_shapes.py \
+    python -m experiments.train --config synthetic_shapes \
         --workdir shapes/run --data_dir shapes/data
     python -m experiments.single_frame --workdir shapes/run --data_dir shapes/data
 

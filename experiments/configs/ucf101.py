@@ -17,7 +17,7 @@ all, by what a CPU takes; --set recompute=True needs half). One stream at a time
 --set flow=None or rgb=None, needs about 6 GB. On several devices each takes its part of
 the 6 clips, and BatchNorm's statistics are of fewer. Not run here.
 
-    python -m experiments.train --config experiments/configs/ucf101.py \
+    python -m experiments.train --config ucf101 \
         --workdir runs/ucf101 --data_dir data \
         --set rgb.initial_weights=checkpoints/rgb_imagenet/model.ckpt \
         --set flow.initial_weights=checkpoints/flow_imagenet/model.ckpt

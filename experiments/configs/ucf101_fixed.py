@@ -11,7 +11,7 @@ below the classifier a step costs little more than a forward pass, and a clip so
 devices (--set clips_at_once=32): frozen BatchNorm takes no statistics of them. Not run
 here.
 
-    python -m experiments.train --config experiments/configs/ucf101_fixed.py \
+    python -m experiments.train --config ucf101_fixed \
         --workdir runs/ucf101_fixed --data_dir data \
         --set rgb.initial_weights=checkpoints/rgb_imagenet/model.ckpt \
         --set flow.initial_weights=checkpoints/flow_imagenet/model.ckpt

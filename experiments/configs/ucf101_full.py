@@ -23,7 +23,7 @@ clips as ucf101.py and a quarter more. Not run here.
 
 Weights as in ucf101.py. HMDB51: --set data.dataset=two_stream_hmdb51/split_1.
 
-    python -m experiments.three_splits --config experiments/configs/ucf101_full.py \
+    python -m experiments.three_splits --config ucf101_full \
         --workdir runs/ucf101_full --data_dir data --protocol full \
         --strategy mirrored \
         --set rgb.initial_weights=checkpoints/rgb_imagenet/model.ckpt \

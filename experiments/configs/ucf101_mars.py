@@ -7,7 +7,7 @@ nobody has published it. Rates, batch and hardware as in ucf101.py, whose weight
 begins from; a training clip's flow is read beside its RGB, a test clip's is not. Not
 run here.
 
-    python -m experiments.distill --config experiments/configs/ucf101_mars.py \
+    python -m experiments.distill --config ucf101_mars \
         --workdir runs/ucf101_mars --data_dir data \
         --set_teacher flow.initial_weights=checkpoints/flow_imagenet/model.ckpt \
         --set rgb.initial_weights=checkpoints/rgb_imagenet/model.ckpt

@@ -8,7 +8,7 @@ a cosine, which are ours and untried.
 Hardware: as ucf101_full.py, 1 to 16 devices of 6 clips at a time, about 10 GB for both
 streams side by side. Not run here.
 
-    python -m experiments.train --config experiments/configs/ucf101_scratch.py \
+    python -m experiments.train --config ucf101_scratch \
         --workdir runs/ucf101_scratch --data_dir data --strategy mirrored
     python -m experiments.evaluate --workdir runs/ucf101_scratch --data_dir data \
         --protocol full

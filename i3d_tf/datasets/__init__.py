@@ -3,6 +3,7 @@
 import tensorflow_datasets as tfds
 
 from flow.files import as_path
+from flow.unexpected import short
 
 
 def open_dataset(data_dir, name):
@@ -13,7 +14,8 @@ def open_dataset(data_dir, name):
       name: builder and config, as `two_stream_ucf101/split_1`.
 
     Raises:
-      ValueError: if there is none; lists those that are there.
+      ValueError: if there is none, with a list of those that are there, or it is
+        damaged.
     """
     data_dir = as_path(data_dir)
     infos = (data_dir / name).glob("[0-9]*/dataset_info.json")
@@ -27,4 +29,11 @@ def open_dataset(data_dir, name):
             f"{data_dir}: no data set {name!r}; there: {', '.join(there) or 'none'}"
         )
     newest = max(versions, key=lambda path: tfds.core.Version(path.name))
-    return tfds.builder_from_directory(newest)
+    try:
+        return tfds.builder_from_directory(newest)
+    # Of a damaged file it depends on the place what TFDS trips over.
+    except Exception as error:
+        raise ValueError(
+            f"{newest}: a file of the data set is damaged or missing; build it again "
+            f"with --overwrite ({short(error)})"
+        ) from error

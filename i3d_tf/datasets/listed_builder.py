@@ -18,6 +18,7 @@ from i3d_tf.datasets.coverage import (
 from i3d_tf.datasets.listing import Listing
 from i3d_tf.datasets.outcomes import encode_all, encoding_processes
 from i3d_tf.datasets.shards import BuildConfig
+from i3d_tf.storage import storage_errors
 
 
 @dataclasses.dataclass
@@ -174,9 +175,10 @@ class ListedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             self.data_path.rename(replaced)
         self._beam_options = beam_options
         try:
-            self.download_and_prepare(
-                download_config=BuildConfig(beam_options=beam_options)
-            )
+            with storage_errors(self.data_dir):
+                self.download_and_prepare(
+                    download_config=BuildConfig(beam_options=beam_options)
+                )
         finally:
             self._restore()
         return self.coverage

@@ -3,10 +3,9 @@
 import contextlib
 from typing import NamedTuple
 
-import av
-import cv2
-
+from flow.extract import UNUSABLE
 from flow.pool import LIMIT, ProcessDied, Workers
+from flow.unexpected import in_one_line
 from i3d_tf.datasets.listing import Listed
 
 
@@ -32,8 +31,11 @@ def outcome_of(entry, encode, *args):
     """The Outcome of a `Listed` whose file is there: encode(*args), or its error."""
     try:
         return Outcome(entry, True, encode(*args), None)
-    except (ValueError, OSError, cv2.error, av.error.FFmpegError, MemoryError) as error:
+    except (*UNUSABLE, OSError) as error:
         text = " ".join(str(error).split()) or type(error).__name__
+        return Outcome(entry, True, None, text)
+    except Exception as error:
+        text = f"{entry.video}: {in_one_line(error)}"
         return Outcome(entry, True, None, text)
 
 

@@ -12,6 +12,7 @@ from i3d_tf.datasets import open_dataset
 from i3d_tf.distillation.lesson import check_same_view
 from i3d_tf.export import export
 from i3d_tf.pipeline import check_fits
+from i3d_tf.reading import damage_named
 from i3d_tf.tasks import POSES, task_of
 from i3d_tf.training import make_strategy, train
 from i3d_tf.training.epochs import steps_per_epoch
@@ -158,9 +159,10 @@ def evaluate(workdirs, data_dir, split=None):
     if split:
         data = dataclasses.replace(config.data, test_split=split)
         config = dataclasses.replace(config, data=data)
-    figures, _ = make_evaluation(make_strategy("one"), config, models, builder)(
-        Notice()
-    )
+    with damage_named(builder):
+        figures, _ = make_evaluation(make_strategy("one"), config, models, builder)(
+            Notice()
+        )
     return figures
 
 

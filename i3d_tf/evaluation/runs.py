@@ -9,6 +9,7 @@ from i3d_tf.datasets.coverage import read_coverage, total
 from i3d_tf.evaluation.scores import check_weights, score
 from i3d_tf.fast import for_inference
 from i3d_tf.long_videos import CHUNK, for_long_clips
+from i3d_tf.reading import damage_named
 from i3d_tf.streams import STREAMS
 
 
@@ -74,11 +75,12 @@ def evaluate_runs(
     )
     frames = protocol.num_frames
     ready = for_long_clips if frames is None or frames > CHUNK else for_inference
-    scores = score(
-        {stream.name: ready(models[stream.name]) for stream in streams},
-        shown(batches, streams),
-        protocol.num_views,
-    )
+    with damage_named(builder):
+        scores = score(
+            {stream.name: ready(models[stream.name]) for stream in streams},
+            shown(batches, streams),
+            protocol.num_views,
+        )
     about = {
         "dataset": config.data.dataset,
         "split": split,

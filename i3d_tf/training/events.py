@@ -1,9 +1,12 @@
 """TensorBoard's events of a run."""
 
+import functools
 import struct
 import time
 
 import tensorflow as tf
+
+from i3d_tf.storage import storage_errors
 
 # Seconds between two points of a curve over the updates.
 _APART = 2.0
@@ -17,11 +20,13 @@ class Events:
     """
 
     def __init__(self, folder):
-        self._writer = (
-            tf.summary.create_noop_writer()
-            if folder is None
-            else tf.summary.create_file_writer(str(folder))
-        )
+        self._errors = functools.partial(storage_errors, folder)
+        with self._errors():
+            self._writer = (
+                tf.summary.create_noop_writer()
+                if folder is None
+                else tf.summary.create_file_writer(str(folder))
+            )
         self._written = time.monotonic()
         self._begin_point()
 
@@ -30,7 +35,8 @@ class Events:
 
     def __exit__(self, *_):
         self._write_point()
-        self._writer.close()
+        with self._errors():
+            self._writer.close()
 
     def updates(self, step, figures, rates):
         """Takes notice of the updates before `step`, and at times writes a point.
@@ -60,7 +66,7 @@ class Events:
     def _write_point(self):
         if self._step is None:
             return
-        with self._writer.as_default(step=self._step):
+        with self._errors(), self._writer.as_default(step=self._step):
             for name, (total, clips) in self._sums.items():
                 if clips:
                     tf.summary.scalar(f"updates/{name}", total / clips)
@@ -76,11 +82,11 @@ class Events:
 
     def epoch(self, entry):
         """Writes an entry of the history."""
-        with self._writer.as_default(step=entry["step"]):
+        with self._errors(), self._writer.as_default(step=entry["step"]):
             for group in ("train", "test", "skipped"):
                 for name, value in (entry[group] or {}).items():
                     tf.summary.scalar(f"{group}/{name}", value)
-        self._writer.flush()
+            self._writer.flush()
 
     def film(self, step, gif):
         """Writes the bytes of a GIF, which TensorBoard plays among its images."""
@@ -95,10 +101,10 @@ class Events:
             plugin_data={"plugin_name": "images"},
             data_class="DATA_CLASS_BLOB_SEQUENCE",
         )
-        with self._writer.as_default(step=step):
+        with self._errors(), self._writer.as_default(step=step):
             tf.summary.write(
                 "training_clips",
                 tf.constant([str(width).encode(), str(height).encode(), gif]),
                 metadata=metadata,
             )
-        self._writer.flush()
+            self._writer.flush()

@@ -12,7 +12,7 @@ from i3d_tf import pipeline
 from i3d_tf.checkpoints import saved_checkpoints
 from i3d_tf.curves import training_curves
 from i3d_tf.datasets import open_dataset
-from i3d_tf.reading import count_examples
+from i3d_tf.reading import count_examples, damage_named
 from i3d_tf.tasks import task_of
 from i3d_tf.training.epochs import (
     active_streams,
@@ -92,6 +92,11 @@ def train(config, workdir, data_dir, strategy=None):
     history = history_until(workdir, progress.epoch)
     epochs = math.ceil(config.steps / epoch_steps)
     if progress.epoch == epochs:
+        if not history:
+            raise ValueError(
+                f"{workdir}: is trained to its end, and its history.json is missing or "
+                "empty; evaluate the run, or train again in another workdir"
+            )
         return history
     if begun and replicas.is_chief:
         print(f"{workdir}: continues after step {progress.step}", flush=True)
@@ -113,6 +118,7 @@ def train(config, workdir, data_dir, strategy=None):
             )
 
     with (
+        damage_named(builder),
         sigterm_noticed() as notice,
         Events(workdir / "events" if replicas.is_chief else None) as events,
         Terminal(

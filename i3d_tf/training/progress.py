@@ -8,7 +8,8 @@ import tensorflow as tf
 
 from flow import files
 from i3d_tf import config_file
-from i3d_tf.checkpoints import restore_newest, saved_checkpoints
+from i3d_tf.checkpoints import read_config, restore_newest, saved_checkpoints
+from i3d_tf.storage import storage_errors
 from i3d_tf.training.results import MADE, figure_names
 
 
@@ -81,7 +82,8 @@ class Progress:
         """Writes a checkpoint, then removes all but the last two."""
         for name, value in self._state().items():
             self._saved[name].assign(value)
-        self._manager.save(checkpoint_number=self.step)
+        with storage_errors(self._folder):
+            self._manager.save(checkpoint_number=self.step)
 
     def restore(self):
         """Goes to the newest whole checkpoint; returns whether there was one.
@@ -110,14 +112,13 @@ def keep_config(config, workdir, labels):
                 f"{workdir}: has checkpoints and no config.json, so it cannot be known "
                 "what they are of; choose another workdir"
             )
-        before = json.loads(path.read_text("utf-8"))
-        if before["labels"] != labels:
+        # Fields that there were not yet have their default.
+        begun_with, labels_before = read_config(workdir)
+        if labels_before != labels:
             raise ValueError(
-                f"{workdir}: was begun with {len(before['labels'])} classes, the data "
+                f"{workdir}: was begun with {len(labels_before)} classes, the data "
                 f"set has {len(labels)}, or other names; choose another workdir"
             )
-        # Fields that there were not yet have their default.
-        begun_with = config_file.from_dict(before["config"])
         # A folder may be spelled in two ways, or be moved.
         begun_with, now = (_as_json(_without_places(c)) for c in (begun_with, config))
         if begun_with != now:
@@ -161,5 +162,5 @@ def history_until(workdir, epoch):
     path = workdir / "history.json"
     if not path.is_file():
         return []
-    history = json.loads(path.read_text("utf-8"))
+    history = files.read_json(path)
     return [entry for entry in history if entry["epoch"] <= epoch]

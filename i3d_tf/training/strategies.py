@@ -19,16 +19,13 @@ def make_strategy(name, tpu=None):
       tpu: name or address of the TPU; None for the one of this host.
 
     Raises:
-      ValueError: for another name, or if TF_CONFIG does not name the hosts.
+      ValueError: for another name, if TF_CONFIG does not name the hosts, or if there is
+        no such TPU.
     """
     if name not in STRATEGIES:
         raise ValueError(f"strategy is {name!r}; known: {', '.join(STRATEGIES)}")
     if name == "tpu":
-        resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu or "local")
-        if resolver.master():
-            tf.config.experimental_connect_to_cluster(resolver)
-        tf.tpu.experimental.initialize_tpu_system(resolver)
-        return tf.distribute.TPUStrategy(resolver)
+        return _tpu_strategy(tpu)
     if name == "multi_worker":
         _require_hosts()
         return tf.distribute.MultiWorkerMirroredStrategy()
@@ -38,6 +35,23 @@ def make_strategy(name, tpu=None):
     # Logical devices too, so that several replicas can be tried without GPUs.
     devices = [device.name for device in tf.config.list_logical_devices(kind)]
     return tf.distribute.MirroredStrategy(devices)
+
+
+def _tpu_strategy(tpu):
+    try:
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu or "local")
+        if resolver.master():
+            tf.config.experimental_connect_to_cluster(resolver)
+        tf.tpu.experimental.initialize_tpu_system(resolver)
+        return tf.distribute.TPUStrategy(resolver)
+    # The last two where the client of Google's cloud is missing.
+    except (tf.errors.OpError, OSError, ValueError, RuntimeError, ImportError) as error:
+        reason = " ".join(str(error).split()).partition(" used by ")[0]
+        place = f"TPU {tpu!r} cannot be used" if tpu else "this host has no TPU"
+        raise ValueError(
+            f"strategy tpu: {place} ({reason}); run on a host with one, give its name "
+            "with --tpu, or choose another strategy"
+        ) from error
 
 
 def _require_hosts():
