@@ -80,7 +80,9 @@ def _opened(path):
     try:
         with local_copy(path) as local, contextlib.ExitStack() as stack:
             if _is_npz(path):
-                arrays = stack.enter_context(np.load(local))
+                # NumPy leaves a damaged file open that it has opened itself.
+                file = stack.enter_context(open(local, "rb"))
+                arrays = stack.enter_context(np.load(file))
                 text = arrays["description"].item()
             else:
                 (record,) = tf.data.TFRecordDataset(str(local)).as_numpy_iterator()

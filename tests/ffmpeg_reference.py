@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import av
 
-from flow.video import open_container
+from flow.video import open_container, video_stream
 
 
 def write(path, frames, *, codec, rate=25, options=(), tags=(), prepare=None):
@@ -65,7 +65,7 @@ def filtered(path, *filters, frames=None):
     """
     graph, shown = av.filter.Graph(), []
     with open_container(path) as container:
-        stream = container.streams.video[0]
+        stream = video_stream(container)
         source = None
         for number, frame in enumerate(container.decode(stream)):
             if number == frames:

@@ -304,9 +304,17 @@ def test_a_bfloat16_model_is_told_where_it_is_slow(
     """Loads the assets of an exported model alone."""
     (tmp_path / "assets").mkdir()
     (tmp_path / "assets/labels.txt").write_text("a\nb\n")
-    preprocessing = {"num_frames": 9, "dtype": "mixed_bfloat16"}
+    preprocessing = {
+        "num_frames": 9,
+        "size": 32,
+        "smaller_side": 40,
+        "streams": ["rgb"],
+        "dtype": "mixed_bfloat16",
+    }
     (tmp_path / "assets/preprocessing.json").write_text(json.dumps(preprocessing))
-    monkeypatch.setattr(tf.saved_model, "load", lambda path: None)
+    answers = types.SimpleNamespace(structured_outputs={"logits": tf.zeros([1, 2])})
+    model = types.SimpleNamespace(signatures={"serving_default": answers})
+    monkeypatch.setattr(tf.saved_model, "load", lambda path: model)
     machine(flags)
     ExportedModel(tmp_path)
     told = capsys.readouterr().out

@@ -209,7 +209,7 @@ def test_every_odd_file_is_done_or_failed_with_its_reason(tmp_path, data_dir):
     assert [entry["video"] for entry in report] == [
         path.as_posix() for path in find_videos(folder)
     ]
-    assert len(report) == 40
+    assert len(report) == 41
     for entry in report:
         video = entry["video"]
         if video in FAILED:

@@ -427,6 +427,7 @@ def test_a_keras_file_of_other_units_answers_alike(tiny, tmp_path):
     np.testing.assert_allclose(got, want, rtol=0, atol=1e-5)
 
 
+@pytest.mark.filterwarnings("ignore:.*includes a `lambda`:UserWarning:keras")
 def test_a_keras_file_of_ours(values, checkpoint, tiny, tmp_path):
     model = build_i3d(RGB, 5, size=64, width=0.125, dropout=0.5, seed=3)
     load_released(model, checkpoint)
