@@ -8,6 +8,8 @@ from av.sidedata.sidedata import SideDataContainer
 from av.sidedata.sidedata import Type as SideData
 from av.video.reformatter import VideoReformatter
 
+from flow.filter_graphs import free_filter_graphs
+
 DEINTERLACER = "bwdif", "mode=send_frame:parity=auto:deint=interlaced"
 SMALLEST_INTERLACED = 16  # px a side: bwdif wants 4 of each plane, chroma too
 
@@ -22,20 +24,27 @@ def deinterlace(frames):
       frames: (item, `av.VideoFrame`); what `item` is does not matter.
     """
     graph = None
-    for item, frame in frames:
-        kind = frame.width, frame.height, frame.format.name, frame.time_base
-        if graph is not None and graph.kind != kind:
+    is_filtered = False
+    try:
+        for item, frame in frames:
+            kind = frame.width, frame.height, frame.format.name, frame.time_base
+            if graph is not None and graph.kind != kind:
+                yield from graph.rest()
+                graph = None
+            # Most videos have no such frame, and go past the filter.
+            if graph is None and _is_interlaced(frame):
+                graph = _Deinterlacer(kind, frame)
+                is_filtered = True
+            if graph is None:
+                yield item, frame
+            else:
+                yield from graph.add(item, frame)
+        if graph is not None:
             yield from graph.rest()
-            graph = None
-        # Most videos have no such frame, and go past the filter.
-        if graph is None and _is_interlaced(frame):
-            graph = _Deinterlacer(kind, frame)
-        if graph is None:
-            yield item, frame
-        else:
-            yield from graph.add(item, frame)
-    if graph is not None:
-        yield from graph.rest()
+    finally:
+        graph = None
+        if is_filtered:
+            free_filter_graphs()
 
 
 def _is_interlaced(frame):

@@ -8,6 +8,7 @@ import av
 from av.video.reformatter import ColorRange, Colorspace
 
 from flow import files
+from flow.filter_graphs import free_filter_graphs
 
 # H.264 plays everywhere; MPEG-4 part 2 is in each FFmpeg, whatever its licence.
 # Quality: visually almost lossless in both.
@@ -78,12 +79,14 @@ def write_gif(path, pictures, fps):
     """
     with files.written_aside(path) as aside:
         _encode_gif(path, str(aside), pictures, fps)
+        free_filter_graphs()
 
 
 def gif_bytes(pictures, fps):
     """The bytes of a GIF as `write_gif` writes it, of pictures `[T, H, W, 3]` uint8."""
     data = io.BytesIO()
     _encode_gif("GIF", data, lambda: iter(pictures), fps)
+    free_filter_graphs()
     return data.getvalue()
 
 

@@ -131,6 +131,12 @@ def test_frames_of_a_video(folder, reader):
         assert_nothing_is_kept(failing(VideoError, lambda: drain(read(damaged))))
 
 
+def test_frames_of_an_interlaced_video(data_dir):
+    path = data_dir / "clips" / "odd_files" / "derived" / "interlaced_tff.mp4"
+    assert_nothing_is_kept(lambda: drain(decode(path)))
+    assert_nothing_is_kept(lambda: begin(decode(path)))
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_flow_that_is_computed_ahead(engine):
     video = moving_texture(12, HEIGHT, WIDTH)
