@@ -4,6 +4,7 @@ import atexit
 import contextlib
 import gc
 import importlib.metadata
+import os
 import re
 import signal
 import sys
@@ -27,7 +28,8 @@ def run(main):
     ValueError and OSError are raised for input that cannot be used: their text is the
     line. For any other error, which is a bug or an unforeseen fault of a file, the line
     names the activity and the file with the traceback. `--debug` prints the traceback
-    of either kind. Ctrl-C ends with exit code 130.
+    of either kind. Ctrl-C ends with exit code 130, and a reader of the output that goes
+    away, as `head` does, with 141.
     """
 
     def checked(argv):
@@ -39,6 +41,10 @@ def run(main):
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr)
             sys.exit(128 + signal.SIGINT)
+        except BrokenPipeError:
+            # Python would try to write the rest at exit, and print a traceback.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(128 + signal.SIGPIPE)
         except Exception as error:
             fail(line_of(error))
 

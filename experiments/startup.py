@@ -12,6 +12,7 @@ import importlib.machinery
 import os
 import pathlib
 import re
+import subprocess
 import sys
 import tempfile
 
@@ -31,7 +32,8 @@ def start_tensorflow_quietly():
     """Makes the next `import tensorflow` a quiet one, wherever it stands.
 
     Does nothing if TensorFlow has been imported, or if the environment variable
-    `TF_CPP_MIN_LOG_LEVEL` is set to 0 to see all of its lines.
+    `TF_CPP_MIN_LOG_LEVEL` is set to 0 to see all of its lines. The import includes
+    TensorFlow's search for GPUs, so `CUDA_VISIBLE_DEVICES` must be set before it.
     """
     quiet = os.environ.setdefault(_LEVEL, "2") != "0"
     if quiet and "tensorflow" not in sys.modules:
@@ -66,7 +68,8 @@ def _without_noise():
     """Drops the known lines from stderr, those of C++ code included.
 
     Yields a list that holds the dropped lines, as bytes, after the block. After an
-    error in the block nothing is dropped.
+    error in the block nothing is dropped, nor if the process crashes in it, as
+    TensorFlow does on a processor that lacks instructions it was compiled for.
     """
     dropped = []
     try:
@@ -75,7 +78,7 @@ def _without_noise():
         yield dropped
         return
     passed_on = b""
-    with tempfile.TemporaryFile() as held:
+    with tempfile.NamedTemporaryFile() as held, _shown_after_a_crash(held.name, stderr):
         if sys.stderr:
             sys.stderr.flush()
         os.dup2(held.fileno(), 2)
@@ -97,6 +100,19 @@ def _without_noise():
             os.close(stderr)
             if passed_on:
                 os.write(2, passed_on)
+
+
+@contextlib.contextmanager
+def _shown_after_a_crash(path, stderr):
+    """Has a file shown on `stderr` and removed if this process dies in the block."""
+    script = 'read -r end || { cat "$0" >&2; rm -f "$0"; }'
+    command = ["sh", "-c", script, path]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=stderr) as shell:
+        try:
+            yield
+        finally:
+            # The end of this process would close the pipe without a line.
+            shell.communicate(b"end\n")
 
 
 def _tell_of_unused_gpu(noise, driver="/proc/driver/nvidia/gpus"):

@@ -4,6 +4,7 @@ import os
 import platform
 import sys
 
+from i3d_tf import processor
 from i3d_tf.streams import CT, FLOW, RGB, Stream
 
 __version__ = "0.1.0"
@@ -29,26 +30,17 @@ def _turn_onednn_on():
     oneDNN out on processors without AVX-512, where it makes this network 2 to 4 times
     as fast.
     """
-    variable = "TF_ENABLE_ONEDNN_OPTS"
+    variable = processor.ONEDNN_VARIABLE
     if platform.machine() not in ("x86_64", "AMD64") or variable in os.environ:
         return
     os.environ[variable] = "1"
-    if "tensorflow" in sys.modules and not _tensorflow_has_onednn():
+    if "tensorflow" in sys.modules and not processor.uses_onednn():
         print(
             "i3d_tf: TensorFlow was imported first and runs without oneDNN, so that "
             f"this network takes 2 to 4 times as long; set {variable}=1 before the "
             "program starts, or import i3d_tf before tensorflow and keras",
             file=sys.stderr,
         )
-
-
-def _tensorflow_has_onednn():
-    try:
-        from tensorflow.python.util import _pywrap_util_port
-
-        return _pywrap_util_port.IsMklEnabled()
-    except (ImportError, AttributeError):  # TensorFlow does not offer it publicly.
-        return True
 
 
 _turn_onednn_on()

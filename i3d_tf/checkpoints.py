@@ -53,11 +53,14 @@ def read_config(workdir):
         raise ValueError(f"{workdir}: no config.json, so nothing was trained there")
     kept = files.read_json(path)
     try:
-        return config_file.from_dict(kept["config"]), kept["labels"]
+        config, labels = config_file.from_dict(kept["config"]), kept["labels"]
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     except (TypeError, KeyError, AttributeError) as error:
         raise ValueError(f"{path}: is not the config.json of a training") from error
+    if config.dtype == dtypes.AUTO:  # The file has lost its dtype.
+        config = dataclasses.replace(config, dtype=dtypes.FLOAT32)
+    return config, labels
 
 
 def evaluation_dtype(workdirs, dtype):

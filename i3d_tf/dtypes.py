@@ -66,28 +66,13 @@ def slow_bfloat16() -> str:
     """Returns why bfloat16 is slow on this machine, and how slow where it is known."""
     if tf.config.get_visible_devices("GPU"):
         return "bfloat16 is slow on a GPU below compute capability 8.0"
-    times = "5" if _has_avx512() else "30"
-    return (
-        f"without AVX512-BF16 or AMX, bfloat16 takes about {times} times as long as "
-        "float32"
-    )
+    return processor.slow_bfloat16()
 
 
 @functools.cache
 def print_once(line: str) -> None:
     """Prints a line unless this process has already printed it."""
     print(line, flush=True)
-
-
-def _has_avx512() -> bool:
-    """Returns whether oneDNN has AVX-512, with which it emulates bfloat16."""
-    isa = processor.max_isa()
-    return (
-        processor.uses_onednn()
-        and "avx512f" in processor.flags()
-        and not isa.startswith(("SSE", "AVX2"))
-        and isa != "AVX"
-    )
 
 
 def _capability(gpu) -> tuple[int, int]:

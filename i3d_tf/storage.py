@@ -7,6 +7,18 @@ import re
 
 import tensorflow as tf
 
+# What a caller did wrong says nothing about the storage.
+_NOT_OF_STORAGE = (
+    tf.errors.InvalidArgumentError,
+    tf.errors.OutOfRangeError,
+    tf.errors.UnimplementedError,
+)
+_NUMBERS = {
+    tf.errors.NotFoundError: errno.ENOENT,
+    tf.errors.PermissionDeniedError: errno.EACCES,
+    tf.errors.ResourceExhaustedError: errno.ENOSPC,
+}
+
 
 @contextlib.contextmanager
 def storage_errors(path: str | os.PathLike):
@@ -27,9 +39,10 @@ def storage_errors(path: str | os.PathLike):
         cause = error
         while cause is not None and not isinstance(cause, tf.errors.OpError):
             cause = cause.__cause__
-        if cause is None:
+        if cause is None or isinstance(cause, _NOT_OF_STORAGE):
             raise
-        raise OSError(errno.EIO, text_of(cause), str(path)) from error
+        number = _NUMBERS.get(type(cause), errno.EIO)
+        raise OSError(number, text_of(cause), str(path)) from error
 
 
 def text_of(error: tf.errors.OpError) -> str:

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 
@@ -63,6 +64,17 @@ def test_everything_is_shown_when_the_import_fails(stand_in):
     done = start("import experiments, tensorflow", folder)
     assert done.returncode == 1
     assert done.stderr.startswith(ONEDNN + OTHERS + "Traceback")
+
+
+def test_everything_is_shown_when_the_process_crashes(stand_in, tmp_path):
+    folder = stand_in("os.abort()")
+    (tmp_path / "temporary").mkdir()
+    done = start(
+        "import experiments, tensorflow", folder, TMPDIR=str(tmp_path / "temporary")
+    )
+    assert done.returncode == -signal.SIGABRT
+    assert done.stderr == ONEDNN + OTHERS
+    assert list((tmp_path / "temporary").iterdir()) == []
 
 
 def test_a_search_for_tensorflow_does_not_use_the_quiet_start_up(stand_in):

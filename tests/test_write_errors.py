@@ -1,5 +1,6 @@
 """Errors that name a place that cannot be written to, or a damaged file."""
 
+import errno
 import os
 import pathlib
 import shutil
@@ -37,6 +38,7 @@ def test_errors_of_tensorflow_become_errors_of_a_file(tmp_path):
         )
     assert error.value.filename == str(tmp_path)
     assert error.value.strerror == "a.part; No space left on device"
+    assert error.value.errno == errno.ENOSPC
 
 
 def test_errors_that_a_library_made_of_them_too():
@@ -45,6 +47,12 @@ def test_errors_that_a_library_made_of_them_too():
             raise tf.errors.ResourceExhaustedError(None, None, "No space")
         except tf.errors.OpError as error:
             raise RuntimeError("cannot be finalised") from error
+
+
+def test_errors_of_a_caller_are_not_those_of_storage():
+    raised = tf.errors.InvalidArgumentError(None, None, "shapes differ")
+    with pytest.raises(tf.errors.InvalidArgumentError), storage_errors("data"):
+        raise raised
 
 
 @pytest.mark.parametrize("kind", [ValueError, RuntimeError, FileNotFoundError])
