@@ -27,6 +27,26 @@ command.run(main)
     assert (done.returncode, done.stderr) == (code, told)
 
 
+def test_a_reader_that_goes_away_ends_the_command_quietly():
+    script = """
+from experiments import command
+def main():
+    for _ in range(100_000):
+        print("some line")
+command.run(main)
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", script],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=pathlib.Path(__file__).parents[1],
+    ) as process:
+        assert process.stdout.readline() == b"some line\n"
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 141
+
+
 def _run(script, *options, **environment):
     return subprocess.run(
         [sys.executable, "-c", script, *options],

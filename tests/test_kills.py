@@ -83,6 +83,7 @@ def test_kills_leave_no_trace(data_folder, tmp_path):
     assert_same_runs(workdir, tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_sigterm_saves_first(data_folder, tmp_path):
     """Where no checkpoint was due, at the step that it tells of; and it goes on."""
     rare = dataclasses.replace(config(), checkpoint_steps=10_000, evaluate_epochs=0)

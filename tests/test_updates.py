@@ -154,6 +154,7 @@ def test_an_update_is_sgd_with_weight_decay():
     assert_moved(before, run.weights(), wanted)
 
 
+@pytest.mark.slow
 def test_codes_are_normalised_in_the_step():
     config = tiny.config(rgb=None, flow=PLAIN)
     ((inputs, labels),) = random_batches(config)
@@ -229,6 +230,7 @@ def test_momentum_clipping_smoothing_averages_and_a_step_left_out():
         np.testing.assert_array_equal(value, trained[path], err_msg=path)
 
 
+@pytest.mark.slow
 def test_updates_do_not_depend_on_how_their_clips_are_spread():
     """Two passes of one device, two replicas; one update a call and two."""
     stream = dataclasses.replace(PLAIN, dropout=0.5, ema_decay=0.5)
@@ -332,6 +334,7 @@ def test_recomputation_changes_nothing():
     assert_close(again.weights(), kept.weights(), 1e-6)
 
 
+@pytest.mark.slow
 def test_float16_scales_the_loss():
     """Half a too large scale until the gradients are finite, and train on."""
     config = tiny.config(rgb=None, flow=PLAIN, dtype="mixed_float16")
