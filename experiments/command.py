@@ -22,8 +22,10 @@ atexit.register(gc.freeze)
 _DEBUG = flags.DEFINE_bool("debug", False, "Print the full traceback of an error.")
 
 
-def run(main):
+def run(main, *, takes_words=False):
     """Runs main() under absl flags; an error ends in one line and exit code 1.
+
+    With `takes_words` it is main(words), of the arguments that are no flags.
 
     ValueError and OSError are raised for input that cannot be used: their text is the
     line. For any other error, which is a bug or an unforeseen fault of a file, the line
@@ -34,10 +36,10 @@ def run(main):
 
     def checked(argv):
         logging.set_verbosity(logging.ERROR)
-        if argv[1:]:
+        if argv[1:] and not takes_words:
             fail(f"unexpected argument {argv[1]!r}; options begin with --")
         try:
-            main()
+            main(argv[1:]) if takes_words else main()
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr)
             sys.exit(128 + signal.SIGINT)
@@ -48,6 +50,8 @@ def run(main):
         except Exception as error:
             fail(line_of(error))
 
+    # Flags may stand after words.
+    flags.FLAGS.set_gnu_getopt(takes_words)
     _prepare_help(sys.modules[main.__module__])
     app.run(checked)
 

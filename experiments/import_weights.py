@@ -3,9 +3,11 @@ r"""Writes published weights as a Keras model that opens without this project.
     python -m experiments.import_weights --source rgb_imagenet/model.ckpt \
         --output models/rgb_imagenet.keras
 
-Sources are DeepMind's checkpoints (Kinetics-400, Kinetics-600, the TF-Hub folder), the
-PyTorch ports of piergiaj (.pt) and hassony2 (.pth), TF-Slim's 2D inception_v1, which is
-inflated, and .keras files. The stream is found from the input channels.
+A source is the name of a published network, which is downloaded (`python -m
+experiments.weights` lists them), or a file: DeepMind's checkpoints (Kinetics-400,
+Kinetics-600, the TF-Hub folder), the PyTorch ports of piergiaj (.pt) and hassony2
+(.pth), TF-Slim's 2D inception_v1, which is inflated, and .keras files. The stream is
+found from the input channels.
 """
 
 import os
@@ -17,7 +19,10 @@ from experiments import command
 from flow.unexpected import doing
 
 _SOURCE = flags.DEFINE_string(
-    "source", None, "Checkpoint's prefix, file or folder.", required=True
+    "source",
+    None,
+    "Name of a published network, or a checkpoint's prefix, file or folder.",
+    required=True,
 )
 _OUTPUT = flags.DEFINE_string("output", None, "File ending in .keras.", required=True)
 _NEW_HEAD = flags.DEFINE_integer(

@@ -23,8 +23,9 @@ MIN_FRAMES = 9
 
 def build_i3d(
     stream,
-    num_classes=400,
+    num_classes=None,
     *,
+    weights=None,
     size=224,
     dropout=0.0,
     batch_norm_decay=0.999,
@@ -40,7 +41,12 @@ def build_i3d(
 
     Args:
       stream: a `Stream`, `RGB` or `FLOW`; gives the name and the channels C.
-      num_classes: 400 gives 12,704,544 (RGB) and 12,682,592 (flow) weights.
+      num_classes: number of classes; by default that of `weights`, or else 400, which
+        gives 12,704,544 (RGB) and 12,682,592 (flow) weights.
+      weights: the name of a published network, such as "kinetics400-rgb", which is
+        downloaded into a cache, or a file that `i3d_tf.weights.load_released` takes. If
+        it has another number of classes than `num_classes`, the classifier is new and
+        untrained. None draws random weights.
       size: of the clip in px, at least 32: a number for a square, (H, W), or None
         for a network that takes every clip of at least 32x32. The last pool covers
         the whole final grid of ceil(size / 32) cells, 7x7 for 224. The weights are
@@ -53,10 +59,14 @@ def build_i3d(
       seed: of the initial weights and the dropout; None draws one.
 
     Raises:
-      ValueError: for sizes that leave no network; calling the model on fewer
+      OSError: the weights cannot be downloaded or read.
+      ValueError: for sizes that leave no network; `weights` are of another stream, or
+        of no known kind; calling the model on fewer
         than 9 frames, or without a fixed size on fewer than 32 px, where their number
         is known (in a graph it may not be) and the model was not reloaded.
     """
+    if num_classes is None:
+        num_classes = _classes_of(weights) if weights else 400
     clip = keras.Input((None, *_sides(size), stream.channels), name=stream.name)
     logits = inception_v1(
         clip,
@@ -70,10 +80,26 @@ def build_i3d(
     logits = keras.ops.mean(logits, axis=1)
     model = keras.Model(clip, logits, name=f"i3d_{stream.name}")
     refuse_small_inputs(model)
+    if weights:
+        # Reading them takes TensorFlow, which the network itself does without.
+        from i3d_tf.weights import load_released
+
+        load_released(model, weights, new_head=True)
     return model
 
 
-def build_two_stream(num_classes=400, streams=(RGB, FLOW), **options):
+def _classes_of(weights):
+    """Returns the number of classes of published weights."""
+    from i3d_tf.weights.checkpoint_file import open_checkpoint
+    from i3d_tf.weights.layouts import HEAD
+
+    checkpoint = open_checkpoint(weights)
+    if (HEAD, "kernel") not in checkpoint.names:
+        raise ValueError(f"{weights}: it has no classifier; give num_classes")
+    return checkpoint.array(HEAD, "kernel").shape[-1]
+
+
+def build_two_stream(num_classes=None, streams=(RGB, FLOW), **options):
     """Returns `{stream name: build_i3d(stream, num_classes, **options)}`.
 
     The two networks share no weights and are alike but for their input channels.

@@ -10,6 +10,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from i3d_tf.weights.catalogue import NETWORKS
+from i3d_tf.weights.download import fetch_weights
 from i3d_tf.weights.kernels import EPSILON
 from i3d_tf.weights.layouts import Layout, recognise
 from i3d_tf.weights.torch_file import read_torch_file
@@ -65,10 +67,13 @@ def open_checkpoint(path):
 
     Args:
       path: a TensorFlow checkpoint's prefix, one of its files, or a folder with one
-        checkpoint or a SavedModel; a PyTorch or a `.keras` file.
+        checkpoint or a SavedModel; a PyTorch or a `.keras` file; or the name of a
+        network in the catalogue, which is downloaded into the cache.
 
     Raises ValueError if it is none of these or no layout knows its names.
     """
+    if str(path) in NETWORKS and not pathlib.Path(path).exists():
+        path = fetch_weights(str(path))
     kind = _kind(pathlib.Path(path))
     names, read, epsilon = kind(path)
     try:

@@ -38,7 +38,8 @@ def load_released(model, path, *, new_head=False, new_channels=False):
         weights of images, a 2D one of `build_inception_v1`.
       path: a TensorFlow checkpoint's prefix, as `.../model.ckpt`, or one of its
         files; a folder with one checkpoint or a SavedModel (TF-Hub); a PyTorch or a
-        `.keras` file. The layout is found by the names inside.
+        `.keras` file; or the name of a published network, as `kinetics400-rgb`. The
+        layout is found by the names inside.
       new_head: if the classes differ in number, keep the model's own classifier
         and load all else; otherwise that is an error.
       new_channels: if the input channels differ in number, give the first kernel

@@ -1,0 +1,76 @@
+r"""Lists DeepMind's published networks, or downloads them into the cache.
+
+    python -m experiments.weights
+    python -m experiments.weights download kinetics400-rgb
+
+A network's name stands for its weights, as in `import_weights --source
+kinetics400-rgb`. The cache is the folder that the environment variable I3D_TF_CACHE
+names, otherwise a folder in the user's cache folder.
+"""
+
+from absl import flags
+
+from experiments import command
+from flow.unexpected import doing
+
+_WEIGHTS_DIR = flags.DEFINE_string(
+    "weights_dir",
+    None,
+    "A clone of DeepMind's repository, to check its files instead of downloading them.",
+)
+
+
+def main(words):
+    if not words:
+        for line in table():
+            print(line)
+        return
+    verb, *names = words
+    if verb != "download" or not names:
+        raise ValueError(
+            f"unknown: {' '.join(words)!r}; write nothing for the list, or: "
+            "download NAME"
+        )
+    from i3d_tf.weights import download
+    from i3d_tf.weights.catalogue import network_of
+
+    for network in [network_of(name) for name in names]:
+        with doing(f"downloading {network.name}"):
+            prefix = download.fetch_weights(network.name, _WEIGHTS_DIR.value)
+        print(f"{network.name}: {prefix}")
+
+
+def table() -> list[str]:
+    """Returns the lines of the list of networks."""
+    from i3d_tf.weights import download
+    from i3d_tf.weights.catalogue import LICENCE, NETWORKS, REPOSITORY
+
+    rows = [("name", "stream", "classes", "top-1", "MB", "in the cache")]
+    for network in NETWORKS.values():
+        top1 = f"{network.top1} %" if network.top1 else "-"
+        megabytes = f"{sum(file.size for file in network.files) / 1e6:.1f}"
+        is_here = "yes" if download.is_in_cache(network.name) else "no"
+        row = network.name, network.stream.name, str(network.num_classes)
+        rows.append((*row, top1, megabytes, is_here))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join(cell.ljust(n) for cell, n in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+    papers = dict.fromkeys(network.paper for network in NETWORKS.values())
+    return [
+        *lines,
+        "",
+        "top-1: published accuracy on Kinetics, of whole videos and one stream",
+        f"papers: {'; '.join(papers)}",
+        f"weights: {REPOSITORY}, {LICENCE}",
+        f"cache: {download.cache_folder()}",
+    ]
+
+
+def cli():
+    command.run(main, takes_words=True)
+
+
+if __name__ == "__main__":
+    cli()

