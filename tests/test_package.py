@@ -38,6 +38,7 @@ SCRIPTS = {
     "i3d-three-splits": "three_splits",
     "i3d-train": "train",
     "i3d-ucf101-from-tfds": "ucf101_from_tfds",
+    "i3d-weights": "weights",
 }
 
 
