@@ -1,7 +1,5 @@
 """Downloads published weights into a cache, and checks them to the bit."""
 
-import contextlib
-import fcntl
 import hashlib
 import http.client
 import os
@@ -10,6 +8,7 @@ import time
 import urllib.error
 import urllib.request
 
+import filelock
 import platformdirs
 import tqdm
 
@@ -100,7 +99,7 @@ def fetch_file(file: ReleasedFile, folder: pathlib.Path) -> pathlib.Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f"{target.name}.part")
     # One process downloads, the others wait and then find the file.
-    with _locked(target.with_name(f".{target.name}.lock")):
+    with filelock.FileLock(target.with_name(f".{target.name}.lock")):
         if target.is_file():
             wrong = difference(target, file)
             if not wrong:
@@ -246,13 +245,6 @@ def _unreachable(file, error):
     code = f"{error.code} " if isinstance(error, urllib.error.HTTPError) else ""
     reason = " ".join(str(reason).split()) or type(error).__name__
     return Unreachable(f"{file.address} cannot be downloaded ({code}{reason})")
-
-
-@contextlib.contextmanager
-def _locked(path):
-    with path.open("w") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        yield
 
 
 def _size(path):
