@@ -169,7 +169,8 @@ def test_help_is_the_commands_own(run, script):
     assert re.search(rf"^    {script}( --| download |$)", done.stdout, re.MULTILINE)
     assert f"experiments.{module}" not in done.stdout
     assert "--[no]debug" in done.stdout
-    for flag in ("--output:", "--data_dir:", "--model:", "--checkpoints:"):
+    own = ("--output:", "--data_dir:", "--model:", "--checkpoints:", "--weights_dir:")
+    for flag in own:
         if flag in done.stdout:
             break
     else:
