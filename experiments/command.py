@@ -97,6 +97,15 @@ def ended_by_sigterm():
         sys.exit(128 + signal.SIGTERM)
 
 
+def in_columns(rows):
+    """Returns a line for each row of texts, with its columns below each other."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(cell.ljust(n) for cell, n in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+
+
 def fail(message):
     """Prints `error: message` and ends the process with exit code 1."""
     print(f"error: {message}", file=sys.stderr)

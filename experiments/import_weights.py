@@ -117,11 +117,7 @@ def _table(matches):
         shared = os.path.commonprefix([part.theirs for part in parts]).rstrip("/.-")
         shape = "x".join(map(str, parts[0].shape))
         rows.append((unit, shared, shape, parts[0].note))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(cell.ljust(n) for cell, n in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
+    return command.in_columns(rows)
 
 
 def cli():

@@ -52,14 +52,9 @@ def table() -> list[str]:
         is_here = "yes" if download.is_in_cache(network.name) else "no"
         row = network.name, network.stream.name, str(network.num_classes)
         rows.append((*row, top1, megabytes, is_here))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        "  ".join(cell.ljust(n) for cell, n in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
     papers = dict.fromkeys(network.paper for network in NETWORKS.values())
     return [
-        *lines,
+        *command.in_columns(rows),
         "",
         "top-1: published accuracy on Kinetics, of whole videos and one stream",
         f"papers: {'; '.join(papers)}",

@@ -75,8 +75,7 @@ def is_in_cache(name: str) -> bool:
     """Returns whether the cache holds a network's checkpoint in full length."""
     network, folder = network_of(name), cache_folder()
     return all(
-        (folder / file.path).is_file() and _size(folder / file.path) == file.size
-        for file in (network.index, network.data)
+        _size(folder / file.path) == file.size for file in (network.index, network.data)
     )
 
 
@@ -205,9 +204,12 @@ def _download(file, part):
                 if error.code < 500:
                     raise _unreachable(file, error) from error
                 reason = error
-            except (urllib.error.URLError, http.client.HTTPException) as error:
-                reason = error
-            except (TimeoutError, ConnectionError) as error:
+            except (
+                urllib.error.URLError,
+                http.client.HTTPException,
+                TimeoutError,
+                ConnectionError,
+            ) as error:
                 reason = error
             else:
                 reason = "the connection ended early"
