@@ -21,11 +21,11 @@ class CheckpointFile(NamedTuple):
     """The arrays of one file.
 
     Attributes:
-      path: of the file, for messages.
+      path: the file's path, for messages.
       layout: how it names them.
       names: {(unit, leaf): name in the file}; see `layouts`.
       unknown: names that the layout does not know.
-      epsilon: of its BatchNorms.
+      epsilon: the epsilon of its BatchNorms.
       read: a name in the file -> its array.
     """
 
