@@ -91,10 +91,12 @@ def decode_frames(encoded):
     gif = tf.strings.substr(encoded[0], 0, 4) == b"GIF8"
 
     def of_gif():
-        tf.debugging.assert_equal(
+        check = tf.debugging.assert_equal(
             tf.shape(encoded)[0], 1, "encoded: of a GIF one string is expected"
         )
-        return tf.io.decode_gif(encoded[0])
+        # A graph does not order the check and the decoder, which fails on bad bytes.
+        with tf.control_dependencies([check]):
+            return tf.io.decode_gif(encoded[0])
 
     def of_jpegs():
         return tf.map_fn(
