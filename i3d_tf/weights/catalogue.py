@@ -2,6 +2,8 @@
 
 import dataclasses
 import difflib
+import hashlib
+import pathlib
 
 from i3d_tf.streams import FLOW, RGB, Stream
 
@@ -33,6 +35,22 @@ class ReleasedFile:
         """The address to download the file from."""
         return f"{FILES_ADDRESS}/{self.path}"
 
+    def difference(self, path: pathlib.Path) -> str | None:
+        """Returns how the file at `path` differs from this one, or None."""
+        size = path.stat().st_size
+        if size != self.size:
+            return f"it has {size:,} bytes, the released file has {self.size:,}"
+        digest = hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
+        with path.open("rb") as stream:
+            while chunk := stream.read(1 << 18):
+                digest.update(chunk)
+        if digest.hexdigest() != self.blob_id:
+            return (
+                f"its git blob id is {digest.hexdigest()}, that of the released file "
+                f"{self.blob_id}"
+            )
+        return None
+
 
 @dataclasses.dataclass(frozen=True)
 class ReleasedNetwork:
@@ -41,9 +59,10 @@ class ReleasedNetwork:
     Attributes:
       name: name in this project.
       stream: the stream whose clips it takes.
-      num_classes: number of classes.
+      classes: name of the set of classes, "kinetics400" or "kinetics600"; see
+        `class_names`.
       index, data: the two files of its TensorFlow checkpoint.
-      label_map: file with the name of a class in each line.
+      label_map: the file of class names in DeepMind's repository.
       top1: published top-1 accuracy in per cent, of whole videos of the Kinetics
         validation or test split, or None.
       paper: the paper that describes it.
@@ -51,7 +70,7 @@ class ReleasedNetwork:
 
     name: str
     stream: Stream
-    num_classes: int
+    classes: str
     index: ReleasedFile
     data: ReleasedFile
     label_map: ReleasedFile
@@ -60,32 +79,36 @@ class ReleasedNetwork:
 
     @property
     def files(self) -> tuple[ReleasedFile, ...]:
-        """All files of the network."""
-        return self.index, self.data, self.label_map
+        """The files of the checkpoint."""
+        return self.index, self.data
 
 
-_LABELS_400 = ReleasedFile(
-    "data/label_map.txt", 5956, "cdaafcb1415eee46483561e78cb4747cce76a933"
-)
-_LABELS_600 = ReleasedFile(
-    "data/label_map_600.txt", 9209, "639e9c91fa8a941ea57942872fae55628d590b42"
-)
-_I3D = "Carreira & Zisserman, CVPR 2017, arXiv:1705.07750"
-_KINETICS_600 = "Carreira et al., 2018, arXiv:1808.01340"
+LABEL_MAPS = {
+    "kinetics400": ReleasedFile(
+        "data/label_map.txt", 5956, "cdaafcb1415eee46483561e78cb4747cce76a933"
+    ),
+    "kinetics600": ReleasedFile(
+        "data/label_map_600.txt", 9209, "639e9c91fa8a941ea57942872fae55628d590b42"
+    ),
+}
+_PAPERS = {
+    "kinetics400": "Carreira & Zisserman, CVPR 2017, arXiv:1705.07750",
+    "kinetics600": "Carreira et al., 2018, arXiv:1808.01340",
+}
 
 
 def _network(name, stream, folder, index, data, top1=None):
     prefix = f"data/checkpoints/{folder}/model.ckpt"
-    is_600 = name.startswith("kinetics600")
+    classes = name.partition("-")[0]
     return ReleasedNetwork(
         name=name,
         stream=stream,
-        num_classes=600 if is_600 else 400,
+        classes=classes,
         index=ReleasedFile(f"{prefix}.index", *index),
         data=ReleasedFile(f"{prefix}.data-00000-of-00001", *data),
-        label_map=_LABELS_600 if is_600 else _LABELS_400,
+        label_map=LABEL_MAPS[classes],
         top1=top1,
-        paper=_KINETICS_600 if is_600 else _I3D,
+        paper=_PAPERS[classes],
     )
 
 
@@ -135,16 +158,76 @@ NETWORKS = {
 }
 
 
+@dataclasses.dataclass(frozen=True)
+class TwoStreamModel:
+    """Two published networks whose logits are averaged.
+
+    Attributes:
+      name: name in this project.
+      networks: the networks, RGB first.
+      top1: published top-1 accuracy of both in per cent, of whole videos.
+    """
+
+    name: str
+    networks: tuple[ReleasedNetwork, ...]
+    top1: float
+
+
+TWO_STREAM_MODELS = {
+    name: TwoStreamModel(name, (NETWORKS[rgb], NETWORKS[flow]), top1)
+    for name, rgb, flow, top1 in (
+        ("kinetics400", "kinetics400-rgb-imagenet", "kinetics400-flow-imagenet", 74.2),
+        ("kinetics400-scratch", "kinetics400-rgb", "kinetics400-flow", 71.6),
+    )
+}
+
+
 def network_of(name: str) -> ReleasedNetwork:
-    """Returns the network of a name.
+    """Returns the published network of this name.
 
     Raises:
       ValueError: there is no network of this name.
     """
     if name in NETWORKS:
         return NETWORKS[name]
-    close = difflib.get_close_matches(name, NETWORKS, 1, cutoff=0)[0]
-    raise ValueError(
-        f"{name!r} is no published network; the closest name is {close}; "
-        f"there are {', '.join(NETWORKS)}"
+    raise ValueError(unknown_name(name, NETWORKS))
+
+
+def networks_of(name: str) -> tuple[ReleasedNetwork, ...]:
+    """Returns the networks of a two-stream model, or the one of this name.
+
+    Raises:
+      ValueError: there is neither a network nor a two-stream model of this name.
+    """
+    if name in TWO_STREAM_MODELS:
+        return TWO_STREAM_MODELS[name].networks
+    if name in NETWORKS:
+        return (NETWORKS[name],)
+    raise ValueError(unknown_name(name, [*TWO_STREAM_MODELS, *NETWORKS]))
+
+
+def is_published(name: str) -> bool:
+    """Returns whether `name` is that of a published network or two-stream model."""
+    return name in NETWORKS or name in TWO_STREAM_MODELS
+
+
+def unknown_name(name: str, known) -> str:
+    """Returns a message that names the closest of the known names, and all of them."""
+    close = difflib.get_close_matches(name, known, 1, cutoff=0)[0]
+    return (
+        f"{name!r} is no published network; the closest name is {close}; there are "
+        f"{', '.join(known)}"
     )
+
+
+def class_names(classes: str) -> list[str]:
+    """Returns the class names of "kinetics400" or "kinetics600", in order.
+
+    They are those of DeepMind's label maps, which come with this package.
+    """
+    return label_map_path(classes).read_text("utf-8").splitlines()
+
+
+def label_map_path(classes: str) -> pathlib.Path:
+    """Returns the path of the label map of "kinetics400" or "kinetics600"."""
+    return pathlib.Path(__file__).with_name("label_maps") / f"{classes}.txt"

