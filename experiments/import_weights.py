@@ -6,8 +6,9 @@ r"""Writes published weights as a Keras model that opens without this project.
 A source is the name of a published network, which is downloaded (`python -m
 experiments.weights` lists them), or a file: DeepMind's checkpoints (Kinetics-400,
 Kinetics-600, the TF-Hub folder), the PyTorch ports of piergiaj (.pt) and hassony2
-(.pth), TF-Slim's 2D inception_v1, which is inflated, and .keras files. The stream is
-found from the input channels.
+(.pth), TF-Slim's 2D inception_v1, which is inflated, .keras files, and the workdir of a
+training or one of its checkpoints. The stream is found from the input channels; of a
+training of several streams --stream names one.
 """
 
 import os
@@ -57,31 +58,25 @@ def import_weights(source, output, *, new_head=None, size=224, stream=None):
     from i3d_tf.inception import build_i3d
     from i3d_tf.weights import load_released
     from i3d_tf.weights.checkpoint_file import open_checkpoint
-    from i3d_tf.weights.layouts import FIRST, HEAD
 
     output = pathlib.Path(output)
     if output.suffix != ".keras" or output.is_dir():
         raise ValueError(f"--output {output}: it must be a file that ends in .keras")
-    checkpoint = open_checkpoint(source)
-    for unit in (FIRST, HEAD):
-        if (unit, "kernel") not in checkpoint.names:
-            raise ValueError(f"{source}: it has no kernel of {unit}")
-    first, head = (checkpoint.array(unit, "kernel") for unit in (FIRST, HEAD))
-    *shape, channels, filters = first.shape
-    if len(shape) == 2 and new_head is None:
+    checkpoint = open_checkpoint(source, stream)
+    if checkpoint.is_of_images and new_head is None:
         raise ValueError(
-            f"{source}: its {head.shape[-1]} classes are of images; give the number "
-            "of actions with --new_head"
+            f"{source}: its {checkpoint.num_classes} classes are of images; give the "
+            "number of actions with --new_head"
         )
     model = build_i3d(
-        _stream(stream, channels, source),
-        new_head or head.shape[-1],
+        _stream(stream, checkpoint.channels, source),
+        new_head or checkpoint.num_classes,
         size=size,
-        # Ours can be narrower than the published ones, whose first unit has 64.
-        width=filters / 64,
+        # Ours can be narrower than the published ones.
+        width=checkpoint.width,
     )
     matches = load_released(
-        model, source, new_head=bool(new_head), new_channels=bool(stream)
+        model, checkpoint, new_head=bool(new_head), new_channels=bool(stream)
     )
     for line in _table(matches):
         print(line)

@@ -11,10 +11,15 @@ from i3d_tf.fine_tuning import freeze_up_to
 from i3d_tf.tasks import task_of
 
 
-def load_workdir(workdir, dtype="float32"):
-    """Loads a run's networks as they were last saved, to compute in `dtype`.
+def load_workdir(workdir, dtype="float32", *, checkpoint=None):
+    """Loads a run's networks, to compute in `dtype`.
 
     Their weights are the moving averages where the run keeps these.
+
+    Args:
+      workdir: folder of the run.
+      dtype: a Keras dtype policy.
+      checkpoint: prefix of one of its checkpoints; None is the newest whole one.
 
     Returns:
       (config, label names, {stream name: model}).
@@ -35,8 +40,10 @@ def load_workdir(workdir, dtype="float32"):
         states[stream.name] = tf.train.Checkpoint(
             model=model, averages=new_averages(model, training)
         )
-    checkpoint, what = tf.train.Checkpoint(**states), "+".join(models)
-    if restore_newest(checkpoint, workdir / "checkpoints", what) is None:
+    saved, what = tf.train.Checkpoint(**states), "+".join(models)
+    if checkpoint is not None:
+        restore_whole(saved, str(checkpoint), what)
+    elif restore_newest(saved, workdir / "checkpoints", what) is None:
         raise ValueError(f"{workdir}: no checkpoint; train has not saved any yet")
     for name, model in models.items():
         averages = states[name].averages
@@ -44,6 +51,27 @@ def load_workdir(workdir, dtype="float32"):
             variable.assign(average)
         model.trainable = True
     return config, labels, models
+
+
+def find_run(path):
+    """Returns (workdir, prefix of the checkpoint or None) if `path` is of a run.
+
+    Args:
+      path: a workdir, its folder of checkpoints, or one of these by its prefix or a
+        file.
+
+    Returns:
+      None if `path` is something else.
+    """
+    path = files.as_path(path)
+    if (path / "config.json").is_file():
+        return path, None
+    if path.name == "checkpoints" and (path.parent / "config.json").is_file():
+        return path.parent, None
+    name = re.fullmatch(r"(ckpt-\d+)(\.index|\.data-\d{5}-of-\d{5})?", path.name)
+    if name and (path.parent.parent / "config.json").is_file():
+        return path.parent.parent, path.parent / name[1]
+    return None
 
 
 def read_config(workdir):

@@ -8,6 +8,7 @@ import tensorflow as tf
 from flow.files import as_path, read_json
 from flow.unexpected import short
 from i3d_tf import dtypes
+from i3d_tf.named_models import find_model
 
 # Files among the SavedModel's assets.
 LABELS = "labels.txt"
@@ -26,9 +27,17 @@ def read_assets(model_dir):
         labels = (assets / LABELS).read_text("utf-8").split("\n")[:-1]
         made_for = read_json(assets / PREPROCESSING)
     except OSError as error:
+        from i3d_tf.checkpoints import find_run  # imports Keras, otherwise not needed
+
+        remedy = ""
+        if find_run(model_dir):
+            remedy = (
+                "; it is of a training, of which python -m experiments.export --workdir "
+                f"{model_dir} --output MODEL makes one"
+            )
         raise ValueError(
             f"{model_dir}: not a SavedModel of experiments.export ({error.strerror}: "
-            f"{error.filename})"
+            f"{error.filename}){remedy}"
         ) from None
     except UnicodeDecodeError as error:
         raise ValueError(
@@ -46,7 +55,7 @@ class ExportedModel:
     """An exported model of clips.
 
     Attributes:
-      model_dir: as given.
+      model_dir: folder of the SavedModel.
       labels: class names.
       made_for: the preprocessing: "streams", "fps", "smaller_side", "size",
         "num_frames" and "dtype".
@@ -55,9 +64,15 @@ class ExportedModel:
     def __init__(self, model_dir):
         """Loads the model.
 
-        Raises ValueError if there is none, a damaged one, or one of pictures.
+        Args:
+          model_dir: folder of a SavedModel of `export.export`, or the name of a
+            published model, such as "kinetics400"; see `named_models.find_model`.
+
+        Raises:
+          ValueError: there is no such model, or it is damaged or one of pictures.
+          OSError: a published model cannot be downloaded.
         """
-        self.model_dir = model_dir
+        self.model_dir = model_dir = find_model(model_dir)
         self.labels, self.made_for = read_assets(model_dir)
         if self.made_for["num_frames"] == 1:
             raise ValueError(

@@ -44,29 +44,34 @@ def build_i3d(
       num_classes: number of classes; by default that of `weights`, or else 400, which
         gives 12,704,544 (RGB) and 12,682,592 (flow) weights.
       weights: the name of a published network, such as "kinetics400-rgb", which is
-        downloaded into a cache, or a file that `i3d_tf.weights.load_released` takes. If
-        it has another number of classes than `num_classes`, the classifier is new and
-        untrained. None draws random weights.
-      size: of the clip in px, at least 32: a number for a square, (H, W), or None
+        downloaded into a cache, or a file or workdir that
+        `i3d_tf.weights.load_released` takes. If its number of classes differs from
+        `num_classes`, the classifier is new and untrained. None draws random weights.
+      size: side of the clip in px, at least 32: a number for a square, (H, W), or None
         for a network that takes every clip of at least 32x32. The last pool covers
         the whole final grid of ceil(size / 32) cells, 7x7 for 224. The weights are
         the same for all sizes.
       dropout: share of features dropped in training (0.5 in the paper).
-      batch_norm_decay: of the moving statistics; 0.999 as released. Short
+      batch_norm_decay: decay of the moving statistics; 0.999 as released. Short
         trainings want 0.9: after n steps, decay**n of the initial values is left.
       dtype: "float32", "mixed_bfloat16" or "mixed_float16"; the logits are float32.
       width: multiplies every filter count but the classes', for small variants.
-      seed: of the initial weights and the dropout; None draws one.
+      seed: seed of the initial weights and the dropout; None draws one.
 
     Raises:
       OSError: the weights cannot be downloaded or read.
-      ValueError: for sizes that leave no network; `weights` are of another stream, or
-        of no known kind; calling the model on fewer
-        than 9 frames, or without a fixed size on fewer than 32 px, where their number
-        is known (in a graph it may not be) and the model was not reloaded.
+      ValueError: `size` leaves no network; or `weights` belong to another stream or
+        width, or are of no known kind. Calling the model raises it for fewer than 9
+        frames, or without a fixed size for fewer than 32 px, where their number is
+        known (in a graph it may not be) and the model was not reloaded.
     """
+    if weights:
+        # Reading them takes TensorFlow, which the network itself does without.
+        from i3d_tf.weights.checkpoint_file import open_checkpoint
+
+        weights = open_checkpoint(weights, stream.name)
     if num_classes is None:
-        num_classes = _classes_of(weights) if weights else 400
+        num_classes = weights.num_classes if weights else 400
     clip = keras.Input((None, *_sides(size), stream.channels), name=stream.name)
     logits = inception_v1(
         clip,
@@ -81,22 +86,10 @@ def build_i3d(
     model = keras.Model(clip, logits, name=f"i3d_{stream.name}")
     refuse_small_inputs(model)
     if weights:
-        # Reading them takes TensorFlow, which the network itself does without.
         from i3d_tf.weights import load_released
 
         load_released(model, weights, new_head=True)
     return model
-
-
-def _classes_of(weights):
-    """Returns the number of classes of published weights."""
-    from i3d_tf.weights.checkpoint_file import open_checkpoint
-    from i3d_tf.weights.layouts import HEAD
-
-    checkpoint = open_checkpoint(weights)
-    if (HEAD, "kernel") not in checkpoint.names:
-        raise ValueError(f"{weights}: it has no classifier; give num_classes")
-    return checkpoint.array(HEAD, "kernel").shape[-1]
 
 
 def build_two_stream(num_classes=None, streams=(RGB, FLOW), **options):

@@ -65,11 +65,14 @@ class Predictor:
         """Loads the model.
 
         Args:
-          model_dir: a SavedModel of `export.export`.
-          engine: of `TVL1`.
+          model_dir: a SavedModel of `export.export`, or the name of a published model,
+            such as "kinetics400"; see `named_models.find_model`.
+          engine: engine of `TVL1`.
 
         Raises:
-          ValueError: it is none, or one of pictures, or the engine cannot be used.
+          ValueError: there is no such model, it is one of pictures, or the engine
+            cannot be used.
+          OSError: a published model cannot be downloaded.
         """
         TVL1(engine)  # what is wrong with it shows before any video is read
         self._model = ExportedModel(model_dir)

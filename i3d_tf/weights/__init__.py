@@ -1,6 +1,17 @@
-"""Weights from elsewhere."""
+"""Published weights: their catalogue, their download, and their way into networks."""
 
-from i3d_tf.weights.inflate import inflate, untouched_steps
-from i3d_tf.weights.released import load_released
+import importlib
 
-__all__ = ["inflate", "load_released", "untouched_steps"]
+_MODULES = {
+    "inflate": "i3d_tf.weights.inflation",
+    "load_released": "i3d_tf.weights.released",
+    "untouched_steps": "i3d_tf.weights.inflation",
+}
+__all__ = list(_MODULES)
+
+
+def __getattr__(name):
+    # The catalogue does without TensorFlow and Keras, which take seconds to import.
+    if name in _MODULES:
+        return getattr(importlib.import_module(_MODULES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -206,6 +206,16 @@ def networks_of(name: str) -> tuple[ReleasedNetwork, ...]:
     raise ValueError(unknown_name(name, [*TWO_STREAM_MODELS, *NETWORKS]))
 
 
+def network_at(prefix: str) -> ReleasedNetwork | None:
+    """Returns the published network whose checkpoint has this prefix, or None."""
+    data = pathlib.Path(f"{prefix}.data-00000-of-00001")
+    for network in NETWORKS.values():
+        if data.is_file() and data.stat().st_size == network.data.size:
+            if network.data.difference(data) is None:
+                return network
+    return None
+
+
 def is_published(name: str) -> bool:
     """Returns whether `name` is that of a published network or two-stream model."""
     return name in NETWORKS or name in TWO_STREAM_MODELS

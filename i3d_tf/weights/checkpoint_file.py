@@ -10,10 +10,17 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from i3d_tf.weights.catalogue import NETWORKS
+from i3d_tf.checkpoints import find_run, load_workdir
+from i3d_tf.config import Data
+from i3d_tf.weights.catalogue import (
+    NETWORKS,
+    class_names,
+    network_at,
+    unknown_name,
+)
 from i3d_tf.weights.download import fetch_weights
 from i3d_tf.weights.kernels import EPSILON
-from i3d_tf.weights.layouts import Layout, recognise
+from i3d_tf.weights.layouts import FIRST, HEAD, KERAS, Layout, recognise
 from i3d_tf.weights.torch_file import read_torch_file
 
 
@@ -27,6 +34,8 @@ class CheckpointFile(NamedTuple):
       unknown: names that the layout does not know.
       epsilon: the epsilon of its BatchNorms.
       read: a name in the file -> its array.
+      class_names: names of its classes in order, of published networks and runs.
+      data: of a run what its networks see.
     """
 
     path: str
@@ -35,6 +44,33 @@ class CheckpointFile(NamedTuple):
     unknown: list[str]
     epsilon: float
     read: Callable[[str], np.ndarray]
+    class_names: list[str] | None = None
+    data: Data | None = None
+
+    @property
+    def channels(self) -> int:
+        """Number of input channels."""
+        return self._kernel(FIRST).shape[-2]
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes."""
+        return self._kernel(HEAD).shape[-1]
+
+    @property
+    def width(self) -> float:
+        """Filter counts as a multiple of those of the published networks."""
+        return self._kernel(FIRST).shape[-1] / 64
+
+    @property
+    def is_of_images(self) -> bool:
+        """Whether the network is a 2D one."""
+        return self._kernel(FIRST).ndim == 4
+
+    def _kernel(self, unit):
+        if (unit, "kernel") not in self.names:
+            raise ValueError(f"{self.path}: it has no kernel of {unit}")
+        return self.array(unit, "kernel")
 
     def array(self, unit, leaf):
         """Float32: kernels `[(t,) h, w, in, out]`, vectors `[C]`.
@@ -62,25 +98,72 @@ class CheckpointFile(NamedTuple):
         return value.reshape(-1) if set(value.shape[:-1]) == {1} else value
 
 
-def open_checkpoint(path):
+def open_checkpoint(path, stream=None):
     """Returns the `CheckpointFile` at `path`: its kind and layout are found out.
 
     Args:
       path: a TensorFlow checkpoint's prefix, one of its files, or a folder with one
-        checkpoint or a SavedModel; a PyTorch or a `.keras` file; or the name of a
-        network in the catalogue, which is downloaded into the cache.
+        checkpoint or a SavedModel; a PyTorch or a `.keras` file; the workdir of a
+        training, or one of its checkpoints; or the name of a network in the catalogue,
+        which is downloaded into the cache. A `CheckpointFile` is returned as it is.
+      stream: name of the stream that is wanted of a training of several.
 
-    Raises ValueError if it is none of these or no layout knows its names.
+    Raises:
+      ValueError: it is none of these, or no layout knows its names.
+      OSError: there is no such file, or a network of the catalogue cannot be
+        downloaded.
     """
+    if isinstance(path, CheckpointFile):
+        return path
     if str(path) in NETWORKS and not pathlib.Path(path).exists():
         path = fetch_weights(str(path))
+    run = find_run(path)
+    if run:
+        return _of_run(*run, stream)
+    _require_file(path)
     kind = _kind(pathlib.Path(path))
     names, read, epsilon = kind(path)
     try:
         layout, known, unknown = recognise(names)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
-    return CheckpointFile(str(path), layout, known, unknown, epsilon, read)
+    classes = None
+    if kind is _tensorflow and (network := network_at(_prefix(pathlib.Path(path)))):
+        classes = class_names(network.classes)
+    return CheckpointFile(str(path), layout, known, unknown, epsilon, read, classes)
+
+
+def _require_file(path):
+    """Raises FileNotFoundError with a remedy if nothing begins with this path."""
+    path = pathlib.Path(path)
+    if path.exists() or path.with_name(f"{path.name}.index").exists():
+        return
+    told = f"{path}: there is no such file"
+    if path.name == str(path) and not path.suffix:
+        told += f"; as a name, {unknown_name(path.name, NETWORKS)}"
+    raise FileNotFoundError(told)
+
+
+def _of_run(workdir, checkpoint, stream):
+    """Returns the `CheckpointFile` of a network that a run has trained."""
+    config, classes, models = load_workdir(workdir, checkpoint=checkpoint)
+    path = checkpoint or workdir
+    if stream not in models and len(models) > 1:
+        wanted = f"none is {stream!r}" if stream else "name one"
+        raise ValueError(f"{path}: it trained {' and '.join(models)}; {wanted}")
+    name = stream if stream in models else next(iter(models))
+    variables = {variable.path: variable for variable in models[name].weights}
+    known, unknown = KERAS.translate(variables)
+    return CheckpointFile(
+        f"{path} ({name})",
+        KERAS,
+        known,
+        unknown,
+        EPSILON,
+        lambda variable: keras.ops.convert_to_numpy(variables[variable]),
+        classes,
+        config.data,
+    )
 
 
 def _kind(path):

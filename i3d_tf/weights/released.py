@@ -38,8 +38,9 @@ def load_released(model, path, *, new_head=False, new_channels=False):
         weights of images, a 2D one of `build_inception_v1`.
       path: a TensorFlow checkpoint's prefix, as `.../model.ckpt`, or one of its
         files; a folder with one checkpoint or a SavedModel (TF-Hub); a PyTorch or a
-        `.keras` file; or the name of a published network, as `kinetics400-rgb`. The
-        layout is found by the names inside.
+        `.keras` file; the workdir of a training, or one of its checkpoints; the name of
+        a published network, such as "kinetics400-rgb"; or what `open_checkpoint`
+        returned of one of these. The layout is found by the names inside.
       new_head: if the classes differ in number, keep the model's own classifier
         and load all else; otherwise that is an error.
       new_channels: if the input channels differ in number, give the first kernel
@@ -54,7 +55,8 @@ def load_released(model, path, *, new_head=False, new_channels=False):
         is not finite, or a variable is left over on either side; then the model is
         unchanged.
     """
-    checkpoint = open_checkpoint(path)
+    checkpoint = open_checkpoint(path, _stream_of(model))
+    path = checkpoint.path
     # Not `variables`: with dropout these have a random state too.
     named = {variable.path: variable for variable in model.weights}
     ours, strangers = KERAS.translate(named)
@@ -85,6 +87,11 @@ def load_released(model, path, *, new_head=False, new_channels=False):
         if value is not None:
             named[match.ours].assign(value)
     return matches
+
+
+def _stream_of(model):
+    """Returns the name of the stream whose clips a network takes."""
+    return model.inputs[0].name if model.inputs else None
 
 
 def _check_complete(model, checkpoint, ours, strangers):
