@@ -50,7 +50,8 @@ _SET_TEACHER = flags.DEFINE_multi_string(
 _TEACHER = flags.DEFINE_multi_string(
     "teacher",
     [],
-    "Workdir of a trained teacher, in place of train_teacher; given once for each of "
+    "Workdir of a trained teacher, in place of train_teacher, or the name of a "
+    "published network, whose features alone can be compared; given once for each of "
     "its streams, if they were trained apart.",
 )
 _SPLIT = flags.DEFINE_string("split", None, "To evaluate; default: the test_split.")
@@ -69,6 +70,7 @@ def main():
     from i3d_tf.checkpoints import read_config, require_trained
     from i3d_tf.config_file import load_config
     from i3d_tf.distillation import report, study
+    from i3d_tf.weights.catalogue import is_published
 
     workdir = as_path(_WORKDIR.value)
     config = load_config(recipe, _SET.value)
@@ -76,10 +78,14 @@ def main():
     seeds = asked or study.seeds_of(workdir) or [0]
     teachers = tuple(_TEACHER.value) or (str(workdir / study.TEACHER),)
     if _TEACHER.value:
-        of_teachers = [read_config(teacher)[0] for teacher in teachers]
+        # Published networks were not trained on this data set, and have no config.
+        runs = [teacher for teacher in teachers if not is_published(teacher)]
+        of_teachers = [read_config(teacher)[0] for teacher in runs]
     else:
+        runs = teachers
         of_teachers = [load_config(recipe, _SET_TEACHER.value, "TEACHER")]
-    study.check_teachers(config, of_teachers)
+    if len(runs) == len(teachers):
+        study.check_teachers(config, of_teachers)
     configs = {
         study.ALONE: study.alone(config),
         study.DISTILLED: study.with_distillation(config, teacher=teachers),
@@ -98,7 +104,12 @@ def main():
     if "evaluate" in stages:
         with doing(f"evaluating the runs in {workdir}"):
             results = study.evaluate_study(
-                config, teachers, workdir, _DATA_DIR.value, seeds, _SPLIT.value
+                config,
+                teachers if len(runs) == len(teachers) else None,
+                workdir,
+                _DATA_DIR.value,
+                seeds,
+                _SPLIT.value,
             )
         done, lines = report.write_report(workdir, results, config.data.test_split)
         print("\n".join(lines))

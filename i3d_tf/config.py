@@ -77,9 +77,11 @@ class StreamTraining:
       ema_decay: of the exponential moving average of the weights, which evaluation,
         export and prediction then use; None for none.
       dropout: share of the features before the logits that is dropped.
-      initial_weights: path of what `load_released` takes: weights of this stream, or
-        2D ones, which are inflated; None for random weights. A new classifier
-        replaces one of another number of classes.
+      initial_weights: what `load_released` takes: the name of a published network,
+        such as "kinetics400-rgb", a file of weights, the workdir of another training or
+        one of its checkpoints; None for random weights. Weights of images are inflated.
+        A new classifier replaces one of another number of classes. Flow may begin with
+        weights of RGB, see `weights.initial`.
       freeze_up_to: the last endpoint that keeps its initial_weights, with all before
         it, as "Mixed_4f"; "Mixed_5c" leaves the classifier alone to be trained; None
         trains all.

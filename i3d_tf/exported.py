@@ -32,8 +32,8 @@ def read_assets(model_dir):
         remedy = ""
         if find_run(model_dir):
             remedy = (
-                "; it is of a training, of which python -m experiments.export --workdir "
-                f"{model_dir} --output MODEL makes one"
+                "; it is of a training, so first run: python -m experiments.export "
+                f"--workdir {model_dir} --output MODEL"
             )
         raise ValueError(
             f"{model_dir}: not a SavedModel of experiments.export ({error.strerror}: "

@@ -146,6 +146,6 @@ def test_a_source_without_a_classifier(source, tmp_path):
 
 def test_no_source(tmp_path):
     output = tmp_path / "imported.keras"
-    with pytest.raises(ValueError, match="missing: not a checkpoint of TensorFlow"):
+    with pytest.raises(FileNotFoundError, match="missing: there is no such file"):
         import_weights(tmp_path / "missing", output)
     assert not output.exists()

@@ -241,9 +241,8 @@ def test_not_a_checkpoint(tiny, tmp_path, what):
     elif what == "index of text":
         (tmp_path / "model.ckpt.index").write_text("weights" * 100)
     model, before = tiny
-    with pytest.raises(
-        ValueError, match="model.ckpt: (not a checkpoint|the folder has 0)"
-    ):
+    told = "model.ckpt: (not a checkpoint|has neither a checkpoint|there is no such)"
+    with pytest.raises((ValueError, FileNotFoundError), match=told):
         load_released(model, path)
     _assert_untouched(model, before)
 
@@ -347,7 +346,7 @@ def test_ways_to_name_a_checkpoint(values, tiny, tmp_path, how):
 def test_a_folder_of_two_checkpoints(values, tiny, tmp_path):
     for name in ("a", "b"):
         _write(tmp_path / name, {"x": np.zeros(1, np.float32)})
-    with pytest.raises(ValueError, match=r"2 checkpoints \['a.index', 'b.index'\]; na"):
+    with pytest.raises(ValueError, match="has 2 checkpoints; name one of them, such as .*/a$"):
         load_released(tiny[0], tmp_path)
 
 

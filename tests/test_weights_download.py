@@ -179,7 +179,7 @@ def test_a_damaged_file_in_the_cache_is_replaced(server, tmp_path, capsys):
     (tmp_path / FILE.path).parent.mkdir(parents=True)
     (tmp_path / FILE.path).write_bytes(CONTENT[:-1])
     assert download.fetch_file(FILE, tmp_path).read_bytes() == CONTENT
-    assert "it is removed and downloaded again" in capsys.readouterr().out
+    assert "it is removed and downloaded again" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("status, tries", [(404, 1), (403, 1), (500, 3), (503, 3)])

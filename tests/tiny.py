@@ -9,6 +9,7 @@ from flow.flow_video import write_flow_video
 from i3d_tf.config import Config, Data, StreamTraining
 from i3d_tf.datasets.folder.builder import TwoStreamFolder
 from i3d_tf.inception import build_two_stream
+from i3d_tf.training.progress import keep_config
 
 HEIGHT, WIDTH = 40, 56
 LABELS = ("down", "right", "still")
@@ -123,3 +124,17 @@ def networks(num_classes, streams, size=32):
             elif variable.name == "moving_variance":
                 variable.assign(rng.uniform(0.4, 0.8, variable.shape))
     return models
+
+
+def written_run(config, workdir, labels=LABELS):
+    """Writes the workdir of a training of two steps, without training; returns it."""
+    keep_config(config, workdir, list(labels))
+    models = networks(len(labels), config.streams)
+    states = {
+        name: tf.train.Checkpoint(model=model, averages=[])
+        for name, model in models.items()
+    }
+    tf.train.CheckpointManager(
+        tf.train.Checkpoint(**states), str(workdir / "checkpoints"), max_to_keep=1
+    ).save(checkpoint_number=2)
+    return workdir

@@ -3,13 +3,14 @@
 import keras
 from keras import ops
 
-from i3d_tf.checkpoints import load_workdirs
+from i3d_tf.checkpoints import find_run, load_workdirs
 from i3d_tf.distillation import losses
 from i3d_tf.distillation.adapters import Adapter
 from i3d_tf.fast.views import with_calls, with_features
 from i3d_tf.fine_tuning import HEAD
 from i3d_tf.tasks import task_of
 from i3d_tf.trunk import AVERAGE_POOL
+from i3d_tf.weights.networks import load_networks
 
 _FEATURE_LOSSES = {
     "squared_error": losses.MeanSquaredError,
@@ -140,22 +141,34 @@ def _read_teacher(stream, spec, config, answers):
     if not spec.teacher:
         raise ValueError(
             f"{where}.teacher is empty; needed are the workdirs of the runs that "
-            "trained it, which experiments.distill sets"
+            "trained it, which experiments.distill sets, or names of published networks"
         )
-    of_teacher, its_answers, networks = load_workdirs(spec.teacher, config.dtype)
+    its_answers, networks = _load(spec.teacher, config)
     missing = [name for name in spec.inputs if name not in networks]
     if missing:
         raise ValueError(
-            f"{where}.inputs has {missing[0]!r}; the runs in {', '.join(spec.teacher)} "
+            f"{where}.inputs has {missing[0]!r}; {', '.join(spec.teacher)} "
             f"trained {', '.join(networks)}"
         )
-    if its_answers != answers:
+    # Features can be compared whatever the answers are.
+    if its_answers != answers and spec.response is not None:
         raise ValueError(
             f"{where}: the teacher answers {len(its_answers)} classes or joints, the "
-            f"data set has {len(answers)}, or others"
+            f"data set has {len(answers)}, or others; compare features alone "
+            "(response=None), or train the teacher on this data set"
         )
-    check_same_view(of_teacher, config)
     return {name: networks[name] for name in spec.inputs}
+
+
+def _load(teacher, config):
+    """Returns (names of the answers, {stream name: network}) of a teacher."""
+    if all(find_run(source) for source in teacher):
+        of_teacher, answers, networks = load_workdirs(teacher, config.dtype)
+        check_same_view(of_teacher, config)
+        return answers, networks
+    # Published networks: they see what the student does.
+    networks, answers, _ = load_networks(teacher, data=config.data, dtype=config.dtype)
+    return answers, networks
 
 
 def check_same_view(of_teacher, config):

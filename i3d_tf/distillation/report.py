@@ -42,12 +42,13 @@ def summary(results):
 def table(results):
     """Lines of Markdown: a row for the teacher and one for each way to train."""
     seeds, shown = results["seeds"], _shown(results["figure"])
+    teacher = results[TEACHER]
     what = "top-1" if results["figure"] == "top1" else "error"
     lines = [
         f"| | {what}, mean ± spread | of seeds {', '.join(map(str, seeds))} | gain | "
         "better in |",
         "|---|---|---|---|---|",
-        f"| teacher | {shown(results[TEACHER])} | | | |",
+        f"| teacher | {'-' if teacher is None else shown(teacher)} | | | |",
     ]
     for way, of_way in summary(results).items():
         values = ", ".join(map(shown, results[way]))

@@ -46,8 +46,9 @@ class Distillation:
     Attributes:
       inputs: names of the streams that the teacher sees, as ("flow",). The student
         sees its own. Of several, the teacher's answer is the mean of theirs, 1:1.
-      teacher: workdirs of the runs that trained the teacher's streams; in a recipe
-        empty, as `experiments.distill` knows where they are.
+      teacher: workdirs of the runs that trained the teacher's streams, or the names of
+        published networks, such as "kinetics400-flow", whose features can be compared;
+        in a recipe empty, as `experiments.distill` knows where they are.
       response: what compares answers: "softmax" (Hinton's, of logits),
         "squared_error", or None for nothing.
       response_weight: of it.

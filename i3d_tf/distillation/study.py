@@ -171,7 +171,8 @@ def evaluate_study(config, teachers, workdir, data_dir, seeds, split=None):
 
     Args:
       config: the student's.
-      teachers: workdirs of the teacher's streams.
+      teachers: workdirs of the teacher's streams; None if it is a published network,
+        which names other classes.
       split: None for the config's test_split.
 
     Raises ValueError if a student is not trained to its end.
@@ -189,7 +190,7 @@ def evaluate_study(config, teachers, workdir, data_dir, seeds, split=None):
         way: [evaluate([run], data_dir, split) for run in of_way]
         for way, of_way in runs.items()
     }
-    of_teacher = evaluate(teachers, data_dir, split)
+    of_teacher = evaluate(teachers, data_dir, split) if teachers else None
     return results_of(config, of_teacher, found, seeds, split)
 
 
@@ -198,7 +199,7 @@ def results_of(config, of_teacher, found, seeds, split=None):
 
     Args:
       config: the student's.
-      of_teacher: the teacher's figures.
+      of_teacher: the teacher's figures, or None.
       found: of `train_ways`.
 
     Returns {"figure", "better", "split", "seeds", "teacher": value, "<way>": [values]}:
@@ -215,7 +216,7 @@ def results_of(config, of_teacher, found, seeds, split=None):
         "better": "lower" if is_pose else "higher",
         "split": split or config.data.test_split,
         "seeds": list(seeds),
-        TEACHER: of_teacher[f"{teachers}_{figure}"],
+        TEACHER: of_teacher and of_teacher[f"{teachers}_{figure}"],
         **{
             way: [run[f"{name}_{figure}"] for run in runs]
             for way, runs in found.items()

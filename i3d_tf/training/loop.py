@@ -53,7 +53,8 @@ def train(config, workdir, data_dir, strategy=None):
     Args:
       config: `config.Config`.
       workdir: folder of the run, here or in object storage; one that was begun is
-        continued. Several hosts share it, and the first one writes.
+        continued, also a finished one whose steps have been raised. Several hosts
+        share it, and the first one writes.
       data_dir: TFDS folder that holds `config.data.dataset`.
       strategy: a `tf.distribute` strategy; None is one device.
 
@@ -88,6 +89,8 @@ def train(config, workdir, data_dir, strategy=None):
         keep_config(config, workdir, labels)
     progress = Progress(config, workdir / "checkpoints", states)
     progress.restore()
+    if progress.step < config.steps:
+        progress.reopen_epoch(epoch_steps)
     _require_one_workdir(strategy, progress.step, workdir)
     history = history_until(workdir, progress.epoch)
     epochs = math.ceil(config.steps / epoch_steps)

@@ -78,6 +78,14 @@ class Progress:
         self._skipped = np.zeros_like(self._skipped)
         self.epoch += 1
 
+    def reopen_epoch(self, epoch_steps):
+        """Goes on in the last epoch if a finished run ended within it.
+
+        That is so after its steps have been raised.
+        """
+        if self.step < self.epoch * epoch_steps:
+            self.epoch = self.step // epoch_steps
+
     def save(self):
         """Writes a checkpoint, then removes all but the last two."""
         for name, value in self._state().items():
@@ -101,8 +109,11 @@ class Progress:
 def keep_config(config, workdir, labels):
     """Writes config.json, or checks that the workdir was begun with the same.
 
-    Without a checkpoint nothing was begun: a first start that failed, for want of
-    memory, say, can be repeated with other settings.
+    The steps alone may be raised. Without a checkpoint nothing was begun: a first start
+    that failed, for want of memory, say, can be repeated with other settings.
+
+    Raises:
+      ValueError: the workdir was begun with another config or other classes.
     """
     path = workdir / "config.json"
     kept = {"config": _as_json(config), "labels": labels}
@@ -119,14 +130,34 @@ def keep_config(config, workdir, labels):
                 f"{workdir}: was begun with {len(labels_before)} classes, the data "
                 f"set has {len(labels)}, or other names; choose another workdir"
             )
+        begun_with = _with_raised_steps(begun_with, config, workdir)
         # A folder may be spelled in two ways, or be moved.
         begun_with, now = (_as_json(_without_places(c)) for c in (begun_with, config))
         if begun_with != now:
+            first = config.streams[0].name
             raise ValueError(
                 f"{workdir}: was begun with another config: "
-                f"{_differences(begun_with, now)}; choose another workdir"
+                f"{_differences(begun_with, now)}; choose another workdir, where the "
+                f"training can begin with these weights: --set {first}.initial_weights="
+                f"{workdir}"
             )
     files.write_json(path, kept)
+
+
+def _with_raised_steps(begun_with, config, workdir):
+    """Returns the config that a run was begun with, with more steps if now it has."""
+    for stream in config.streams:
+        before = getattr(begun_with, stream.name)
+        steps = getattr(config, stream.name).steps
+        if before is not None and before.steps < steps:
+            print(
+                f"{workdir}: the steps of {stream.name} are raised from {before.steps} "
+                f"to {steps}",
+                flush=True,
+            )
+            raised = dataclasses.replace(before, steps=steps)
+            begun_with = dataclasses.replace(begun_with, **{stream.name: raised})
+    return begun_with
 
 
 def _without_places(config):

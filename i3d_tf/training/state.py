@@ -10,7 +10,7 @@ from i3d_tf.distillation.lesson import Lesson
 from i3d_tf.fine_tuning import freeze_up_to
 from i3d_tf.tasks import task_of
 from i3d_tf.training.schedules import Plateau
-from i3d_tf.weights import load_released
+from i3d_tf.weights.initial import set_initial_weights
 
 # Of float16's loss scale, as Micikevicius et al. (2018) and Keras have them.
 FIRST_LOSS_SCALE = 2.0**15
@@ -62,7 +62,7 @@ def new_stream_state(stream, config, answers, begun=False):
         seed=config.seed,
     )
     if training.initial_weights and not begun:
-        load_released(model, training.initial_weights, new_head=True)
+        set_initial_weights(model, stream, training.initial_weights)
     if training.freeze_up_to:
         if not training.initial_weights:
             raise ValueError(

@@ -211,8 +211,9 @@ def _keras(path):
 
 def _tensorflow(path):
     """Also a checkpoint of TensorFlow before 0.12, one file, as TF-Slim's."""
+    prefix = _prefix(pathlib.Path(path))
     try:
-        reader = tf.train.load_checkpoint(_prefix(pathlib.Path(path)))
+        reader = tf.train.load_checkpoint(prefix)
     except (tf.errors.OpError, ValueError) as error:
         raise ValueError(
             f"{path}: not a checkpoint of TensorFlow, PyTorch or Keras ({error})"
@@ -235,9 +236,13 @@ def _prefix(path):
     if (path / "variables" / "variables.index").exists():
         return str(path / "variables" / "variables")
     found = sorted(path.glob("*.index"))
+    if not found:
+        raise ValueError(
+            f"{path}: has neither a checkpoint nor the config.json of a training"
+        )
     if len(found) != 1:
         raise ValueError(
-            f"the folder has {len(found)} checkpoints {[f.name for f in found[:5]]}; "
-            "name one"
+            f"{path}: has {len(found)} checkpoints; name one of them, such as "
+            f"{found[0].with_suffix('')}"
         )
     return str(found[0]).removesuffix(".index")
