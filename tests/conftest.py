@@ -65,6 +65,23 @@ def free_memory():
         trim(0)
 
 
+@pytest.fixture(scope="module")
+def shallow_network():
+    """Leaves out six of the nine Inception modules, for tests of what is around them.
+
+    Every stage keeps one, and the pools stay, so that shapes are those of the whole
+    network; tracing takes a third of the time. A test that starts a process which
+    builds a network cannot use it.
+    """
+    from i3d_tf import trunk
+
+    left_out = ("Mixed_3c", "Mixed_4b", "Mixed_4c", "Mixed_4d", "Mixed_4e", "Mixed_5b")
+    table = tuple(row for row in trunk.INCEPTION_V1 if row[1] not in left_out)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trunk, "INCEPTION_V1", table)
+        yield
+
+
 @pytest.fixture(scope="session")
 def data_dir():
     """The folder of reference data, which I3D_TEST_DATA names."""

@@ -24,6 +24,8 @@ from i3d_tf.exported import read_assets
 from i3d_tf.prediction import Predictor
 from i3d_tf.streams import DEPTH, RGB
 
+pytestmark = pytest.mark.usefixtures("shallow_network")
+
 STREAM = StreamTraining(steps=2, learning_rates=(0.01,), dropout=0.0)
 DATA = Data(dataset="two_stream_poses/arms", num_frames=1, size=32, smaller_side=32)
 TEACHER = Config(

@@ -17,6 +17,8 @@ from i3d_tf.exported import ExportedModel
 from i3d_tf.training import loop
 from i3d_tf.training.precision import settle_dtype
 
+pytestmark = pytest.mark.usefixtures("shallow_network")
+
 AVX2 = "fpu avx avx2 fma"
 AVX512 = f"{AVX2} avx512f avx512bw avx512_vnni"
 AVX512_BF16 = f"{AVX512} avx512_bf16"

@@ -27,6 +27,8 @@ from i3d_tf.raw_videos import window_starts
 from i3d_tf.streams import FLOW, RGB
 from i3d_tf.trunk import AVERAGE_POOL
 
+pytestmark = pytest.mark.usefixtures("shallow_network")
+
 LABELS = ["draw", "run", "swim"]
 # A layer within a module, too.
 BRANCH = "Mixed_3b-Branch_1-Conv3d_0b_3x3"

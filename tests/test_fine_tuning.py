@@ -27,6 +27,8 @@ from i3d_tf.training.state import new_stream_state
 from i3d_tf.training.strategies import distribute
 from i3d_tf.training.updates import make_updates
 
+pytestmark = pytest.mark.usefixtures("shallow_network")
+
 
 @pytest.fixture(scope="module")
 def network():
@@ -144,7 +146,7 @@ def _trainable(model):
         ("Conv3d_1a_7x7", "Conv3d_2b_1x1"),
         ("Conv3d_2c_3x3", "Mixed_3b"),
         ("MaxPool3d_3a_3x3", "Mixed_3b"),
-        ("Mixed_4f", "Mixed_5b"),
+        ("Mixed_4f", "Mixed_5c"),
         ("Mixed_5c", "Logits"),
     ],
 )
@@ -172,7 +174,8 @@ def test_an_unknown_endpoint(network, name, close):
     assert message.startswith(f"no endpoint {name!r}; the closest is ")
     assert message.endswith(f" of {', '.join(ENDPOINTS)}")
     assert close is None or f"closest is {close!r}" in message
-    assert len(network.trainable_variables) == 116
+    # A kernel and an offset of each unit, and the classifier's two.
+    assert len(network.trainable_variables) == 2 * 21 + 2
 
 
 STREAM = StreamTraining(
@@ -247,7 +250,7 @@ def _assert_frozen(before, after, endpoint):
             assert not np.array_equal(after[path], value), path
 
 
-@pytest.mark.parametrize("endpoint", ["Mixed_3c", "Mixed_5c"])
+@pytest.mark.parametrize("endpoint", ["Mixed_3b", "Mixed_5c"])
 def test_frozen_units_do_not_move_in_training(weights_file, endpoint):
     """Nor their moving statistics, under weight decay and momentum."""
     config, strategy = _config(weights_file, endpoint), training.make_strategy("one")
@@ -261,10 +264,10 @@ def test_frozen_units_do_not_move_in_training(weights_file, endpoint):
 
 def test_frozen_batch_norms_use_their_moving_statistics_in_training(network):
     model = replace_head(network, 3)
-    outputs = [model.get_layer(name).output for name in ("Mixed_3c", "Mixed_4b")]
+    outputs = [model.get_layer(name).output for name in ("Mixed_3b", "Mixed_4f")]
     endpoints = keras.Model(model.input, outputs)
     below, above = (value.numpy() for value in endpoints(_clip(), training=False))
-    freeze_up_to(model, "Mixed_3c")
+    freeze_up_to(model, "Mixed_3b")
     trained_below, trained_above = endpoints(_clip(), training=True)
     np.testing.assert_array_equal(trained_below, below)
     assert np.abs(trained_above - above).max() > 0.1

@@ -16,6 +16,8 @@ from i3d_tf.exported import ExportedModel
 from i3d_tf.fvd import folder_features, frechet_distance, network_input
 from i3d_tf.streams import RGB
 
+pytestmark = pytest.mark.usefixtures("shallow_network")
+
 
 def with_moments(rng, count, mean, covariance):
     """`[count, D]` whose mean and covariance are exactly these."""

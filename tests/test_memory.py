@@ -34,6 +34,8 @@ from i3d_tf.prediction import Predictor
 from i3d_tf.streams import FLOW, RGB
 from i3d_tf.summary import picture
 
+pytestmark = pytest.mark.usefixtures("shallow_network")
+
 HEIGHT, WIDTH, FRAMES = 192, 256, 24
 SMALL = 1000  # bytes: matplotlib has thousands of matrices, but no frame is so small
 SETTINGS = Settings(smaller_side=48)

@@ -19,6 +19,8 @@ from i3d_tf.exported import ExportedModel
 from i3d_tf.prediction import Predictor
 from i3d_tf.streams import FLOW, RGB
 
+pytestmark = pytest.mark.usefixtures("shallow_network")
+
 LABELS = ["Hürdenlauf", "playing cricket", "跑步"]
 FRAMES = 9
 

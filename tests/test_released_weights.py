@@ -346,7 +346,9 @@ def test_ways_to_name_a_checkpoint(values, tiny, tmp_path, how):
 def test_a_folder_of_two_checkpoints(values, tiny, tmp_path):
     for name in ("a", "b"):
         _write(tmp_path / name, {"x": np.zeros(1, np.float32)})
-    with pytest.raises(ValueError, match="has 2 checkpoints; name one of them, such as .*/a$"):
+    with pytest.raises(
+        ValueError, match="has 2 checkpoints; name one of them, such as .*/a$"
+    ):
         load_released(tiny[0], tmp_path)
 
 

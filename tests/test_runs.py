@@ -12,6 +12,8 @@ from i3d_tf.evaluation import runs
 from i3d_tf.evaluation.metrics import softmax
 from i3d_tf.evaluation.score_files import join_scores, save_scores
 
+pytestmark = pytest.mark.usefixtures("shallow_network")
+
 PAIRS = 11
 
 

@@ -20,6 +20,8 @@ from i3d_tf.prediction import Predictor
 from i3d_tf.serving import raw_video
 from i3d_tf.streams import FLOW, RGB
 
+pytestmark = pytest.mark.usefixtures("shallow_network")
+
 LABELS = ["draw", "run", "swim"]
 DATA = Data("x", num_frames=9, size=32, smaller_side=40)
 

@@ -8,6 +8,8 @@ from i3d_tf import pictures
 from i3d_tf.prediction import Prediction
 from i3d_tf.summary import Summary, picture
 
+pytestmark = pytest.mark.usefixtures("shallow_network")
+
 LABELS = ["walk", "run", "swim"]
 
 

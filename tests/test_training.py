@@ -16,6 +16,8 @@ from i3d_tf.datasets import open_dataset
 from i3d_tf.training.progress import Progress, keep_config
 from i3d_tf.training.state import new_stream_state
 
+pytestmark = pytest.mark.usefixtures("shallow_network")
+
 
 @pytest.fixture(scope="module")
 def data_folder(tmp_path_factory, write_video):
@@ -167,6 +169,34 @@ def test_a_finished_run_is_left_as_it_is(run, data_folder):
     assert sorted(workdir.rglob("*")) == files
     for name, value in weights(workdir).items():
         np.testing.assert_array_equal(value, before[name])
+
+
+def test_raised_steps_of_a_finished_run_are_trained(
+    flow_run, data_folder, tmp_path, capsys
+):
+    """Also if the run ended within an epoch; to the bit as if trained at once."""
+    workdir, history = flow_run
+    flow = dataclasses.replace(FLOW_RUN.flow, steps=3)
+    training.train(dataclasses.replace(FLOW_RUN, flow=flow), tmp_path, data_folder)
+    capsys.readouterr()
+    raised = training.train(FLOW_RUN, tmp_path, data_folder)
+    assert (
+        f"{tmp_path}: the steps of flow are raised from 3 to 4"
+        in capsys.readouterr().out.splitlines()
+    )
+    assert [(entry["epoch"], entry["step"]) for entry in raised] == [(1, 2), (2, 4)]
+    assert raised[-1]["test"] == history[-1]["test"]
+    assert_same_weights(workdir, tmp_path)
+
+
+def test_steps_cannot_be_lowered(flow_run, data_folder):
+    flow = dataclasses.replace(FLOW_RUN.flow, steps=3)
+    with pytest.raises(
+        ValueError, match="flow.steps: 4 -> 3; .* --set flow.initial_weights="
+    ):
+        training.train(
+            dataclasses.replace(FLOW_RUN, flow=flow), flow_run[0], data_folder
+        )
 
 
 @pytest.mark.parametrize("history", [None, "[]"])

@@ -16,6 +16,8 @@ from i3d_tf.training.state import make_averaged_weights, new_stream_state
 from i3d_tf.training.strategies import distribute
 from i3d_tf.training.updates import make_updates, passes_of
 
+pytestmark = pytest.mark.usefixtures("shallow_network")
+
 # Two replicas without a second device; possible only before TensorFlow's first use.
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0],

@@ -8,6 +8,8 @@ import pytest
 
 from i3d_tf import webcam
 
+pytestmark = pytest.mark.usefixtures("shallow_network")
+
 
 class Camera:
     """Shows frame k, of value k, at k / 50 s."""

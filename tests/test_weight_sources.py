@@ -2,8 +2,6 @@
 
 import os
 import pathlib
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -12,7 +10,7 @@ import tiny
 
 from i3d_tf import FLOW, RGB, build_i3d, named_models
 from i3d_tf.config import Data
-from i3d_tf.exported import ExportedModel, read_assets
+from i3d_tf.exported import ExportedModel
 from i3d_tf.named_models import find_model
 from i3d_tf.weights import catalogue, load_released, networks
 from i3d_tf.weights.checkpoint_file import open_checkpoint
@@ -20,7 +18,8 @@ from i3d_tf.weights.download import Unreachable
 from i3d_tf.weights.initial import set_initial_weights
 from i3d_tf.weights.networks import load_networks, read_labels
 
-ROOT = pathlib.Path(__file__).parents[1]
+pytestmark = pytest.mark.usefixtures("shallow_network")
+
 LABELS = list(tiny.LABELS)
 
 
@@ -193,57 +192,6 @@ def test_flow_that_cannot_be_downloaded_begins_with_rgb(files, monkeypatch, caps
     rgb = build_i3d(RGB, 3, size=32, width=0.125)
     with pytest.raises(Unreachable, match="kinetics400-rgb-imagenet: no network"):
         set_initial_weights(rgb, RGB, "kinetics400-rgb-imagenet")
-
-
-def _export(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "experiments.export", *map(str, arguments)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
-
-
-def test_export_writes_weights_as_a_saved_model(files, labels, tmp_path):
-    done = _export(
-        *("--weights", f"rgb={files['rgb']}", "--weights", files["flow"]),
-        *("--labels", labels, "--num_frames", 9, "--size", 32, "--smaller_side", 40),
-        *("--output", tmp_path / "model"),
-    )
-    assert done.returncode == 0, done.stderr
-    names, made_for = read_assets(tmp_path / "model")
-    assert names == LABELS
-    assert made_for["streams"] == ["rgb", "flow"]
-    assert [made_for[key] for key in ("num_frames", "size", "smaller_side")] == [
-        *(9, 32, 40)
-    ]
-    clips = tiny.raw_clips()
-    answers = ExportedModel(tmp_path / "model")("serving_default", **clips)
-    models = tiny.networks(3, (RGB, FLOW))
-    for stream in (RGB, FLOW):
-        clip = (clips[stream.name] - stream.raw_zero) / stream.raw_scale
-        model = models[stream.name]
-        np.testing.assert_allclose(
-            answers[f"{stream.name}_logits"],
-            model(clip.astype(np.float32)).numpy(),
-            rtol=1e-4,
-            atol=1e-4,
-        )
-
-
-@pytest.mark.parametrize(
-    "arguments, told",
-    [
-        ([], "error: pass either --workdir or --weights\n"),
-        (["--workdir", "a", "--weights", "b"], "error: pass either --workdir or --w"),
-        (["--workdir", "a", "--size", "64"], "error: --size is for --weights; a tr"),
-        (["--weights", "kinetics400rgb"], "error: kinetics400rgb: there is no such "),
-    ],
-)
-def test_export_of_other_arguments_ends_in_one_line(tmp_path, arguments, told):
-    done = _export(*arguments, "--output", tmp_path / "model")
-    assert done.returncode == 1
-    assert done.stderr.startswith(told) and done.stderr.count("\n") == 1
 
 
 @pytest.fixture
