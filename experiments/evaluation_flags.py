@@ -10,14 +10,18 @@ def define_fusion():
         ["logits", "probabilities"],
         "What is averaged over views and streams.",
     )
-    flags.DEFINE_list("weights", [], "Of the streams, as rgb=1,flow=1.5; default: 1:1.")
+    flags.DEFINE_list(
+        "fusion_weights",
+        [],
+        "Weights of the streams in the mean, such as rgb=1,flow=1.5; default: 1:1.",
+    )
 
 
 def fusion():
     """The `Fusion` of the flags; raises ValueError for weights it cannot use."""
     from i3d_tf.evaluation.scores import Fusion, parse_weights
 
-    return Fusion(flags.FLAGS.fusion, parse_weights(flags.FLAGS.weights))
+    return Fusion(flags.FLAGS.fusion, parse_weights(flags.FLAGS.fusion_weights))
 
 
 def define_protocol():

@@ -4,7 +4,8 @@ r"""Accuracy of streams whose scores are saved, and of their fusion.
         --scores runs/flow/evaluation/scores.npz --output runs/both
 
 The files are those of evaluate; videos are matched by id. Another fusion needs no
-network: --fusion probabilities, --weights rgb=1,flow=1.5. Leaves what evaluate leaves.
+network: --fusion probabilities, --fusion_weights
+rgb=1,flow=1.5. Leaves what evaluate leaves.
 """
 
 from absl import flags
@@ -17,6 +18,8 @@ _SCORES = flags.DEFINE_multi_string(
 )
 _OUTPUT = flags.DEFINE_string("output", None, "Folder.", required=True)
 evaluation_flags.define_fusion()
+# What it was called before.
+flags.DEFINE_alias("weights", "fusion_weights")
 flags.adopt_module_key_flags(evaluation_flags)
 
 

@@ -29,6 +29,8 @@ _STRATEGY = flags.DEFINE_enum(
 )
 evaluation_flags.define_protocol()
 evaluation_flags.define_fusion()
+# What it was called before.
+flags.DEFINE_alias("weights", "fusion_weights")
 flags.adopt_module_key_flags(evaluation_flags)
 
 

@@ -81,7 +81,7 @@ PROTOCOLS = {
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_saved_scores_are_fused_as_the_networks_are(runs, tmp_path, protocol):
     flags = ["--data_dir", runs / "data", *PROTOCOLS[protocol]]
-    fusion = ["--fusion", "probabilities", "--weights", "rgb=1,flow=1.5"]
+    fusion = ["--fusion", "probabilities", "--fusion_weights", "rgb=1,flow=1.5"]
     both, fused = tmp_path / "both", tmp_path / "fused"
     workdirs = ["--workdir", runs / "rgb", "--workdir", runs / "flow"]
     told = succeed("evaluate", *workdirs, *flags, *fusion, "--output", both)
@@ -110,8 +110,14 @@ def test_saved_scores_are_fused_as_the_networks_are(runs, tmp_path, protocol):
         (["--clips", "3"], "--clips is of --protocol views; the protocol is center"),
         (["--protocol", "full", "--frames", "x"], "--frames x: expected a number of"),
         (["--protocol", "full", "--frames", "8"], "full: clips of 8 frames; the net"),
-        (["--weights", "flow=1"], "weights are of flow, the streams are rgb; give"),
-        (["--weights", "rgb"], "weights rgb: 'rgb': expected stream=weight"),
+        (
+            ["--fusion_weights", "flow=1"],
+            "weights are of flow, the streams are rgb; give",
+        ),
+        (
+            ["--fusion_weights", "flow=1", "--weights", "rgb"],
+            "weights rgb: 'rgb': expected stream=weight",
+        ),
     ],
 )
 def test_flags_that_do_not_fit_are_refused(runs, flags, message):

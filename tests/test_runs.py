@@ -11,6 +11,7 @@ from i3d_tf.datasets import open_dataset
 from i3d_tf.evaluation import runs
 from i3d_tf.evaluation.metrics import softmax
 from i3d_tf.evaluation.score_files import join_scores, save_scores
+from i3d_tf.weights.networks import Networks
 
 pytestmark = pytest.mark.usefixtures("shallow_network")
 
@@ -168,3 +169,35 @@ def test_another_split_is_named(evaluate):
     assert about["split"] == "train" and len(scores.ids) == 6
     with pytest.raises(ValueError, match="no split 'val'"):
         evaluate(protocols.center, split="val")
+
+
+def evaluate_weights(monkeypatch, data_folder, class_names, **options):
+    """Returns what networks of these classes answer, as if they came from weights."""
+    models = tiny.networks(len(class_names), (RGB, FLOW))
+    data = dataclasses.replace(tiny.config().data, dataset="none")
+    found = Networks(models, class_names, data)
+    monkeypatch.setattr(runs, "load_networks", lambda *_, **__: found)
+    return runs.evaluate_weights(
+        ["name"], data_folder, "two_stream_folder/tiny", protocols.center, **options
+    )
+
+
+def test_classes_of_published_networks_are_matched_by_name(monkeypatch, data_folder):
+    """The data set has down, right and still; the networks know more, spelled so."""
+    names = ["Still", "up", "down", "left", "RIGHT"]
+    scores, class_names, about = evaluate_weights(monkeypatch, data_folder, names)
+    assert class_names == names
+    assert about["dataset"] == "two_stream_folder/tiny" and about["split"] == "test"
+    folders = [id_.split("/")[0] for id_ in scores.ids]
+    found = dict(zip(folders, scores.labels.tolist(), strict=True))
+    assert found == {"down": 2, "right": 4, "still": 0}
+    assert scores.logits["rgb"].shape == (3, 5)
+
+
+def test_classes_that_published_networks_lack_are_refused(monkeypatch, data_folder):
+    with pytest.raises(ValueError) as error:
+        evaluate_weights(monkeypatch, data_folder, ["down", "rights", "stil"])
+    assert str(error.value).endswith(
+        "2 of its 3 classes are unknown to the networks, such as 'right'; the closest "
+        "of their 3 classes is 'rights'"
+    )
