@@ -1,4 +1,5 @@
 # make demo           from nothing but Python to a trained, exported two-stream I3D
+# make pretrained     DeepMind's network classifies a video; VIDEO= names your own
 # make install        the environment alone, in .venv
 # make check          ruff
 # make test           all tests but the slow ones
@@ -33,7 +34,7 @@ STEPS =
 TARGET = 0.9
 endif
 
-.PHONY: demo install check test test-slow test-newest test-processors \
+.PHONY: demo pretrained install check test test-slow test-newest test-processors \
     test-backends test-demo clean-demo
 
 demo: $(INSTALLED)
@@ -49,6 +50,13 @@ demo: $(INSTALLED)
 	$(RUN) experiments.predict --model $(DEMO)/model --output $(DEMO)/prediction \
 	    --video $(DEMO)/videos/CircleBlue/v_CircleBlue_g01_c01.avi
 	$(RUN) experiments.demo_report --demo $(DEMO) --target $(TARGET)
+
+# The first run downloads 50 MB of weights, and the sample if no VIDEO is named.
+pretrained: $(INSTALLED)
+	@$(RUN) experiments.weights download kinetics400-rgb
+	@video="$(VIDEO)"; test -n "$$video" || video=$$($(RUN) experiments.weights sample) \
+	    && $(RUN) experiments.predict --model kinetics400-rgb --video "$$video" \
+	    --output pretrained
 
 # A process for each core: most of the time goes into tracing, which takes one.
 test: $(INSTALLED)

