@@ -1,21 +1,44 @@
-"""What the released ImageNet-pretrained networks answer to their own sample.
+"""Answers of DeepMind's released networks to their own sample, as published.
 
-From the README and `out/imagenet_{rgb,flow,joint}.txt` of DeepMind's kinetics-i3d,
-for the 79 frames of UCF101's v_CricketShot_g04_c01: the norm of the 400 logits and
-the 20 classes of the largest, as printed there with six digits.
+The sample is UCF101's v_CricketShot_g04_c01, 79 frames. Of the ImageNet-pretrained
+networks the README and `out/imagenet_{rgb,flow,joint}.txt` of kinetics-i3d give the
+norm of the 400 logits and the 20 largest with six digits. Of the networks trained from
+scratch the first commit of the repository gives the norm and the first few; its later
+files named `scratch_*` repeat the ImageNet-pretrained ones.
 """
 
 import typing
 
 
 class Answer(typing.NamedTuple):
-    """norm: of the logits. top: (class, logit, probability), the largest first."""
+    """A published answer.
+
+    Attributes:
+      norm: norm of the logits.
+      top: (class, logit, probability or None), the largest logit first.
+    """
 
     norm: float
-    top: tuple[tuple[str, float, float], ...]
+    top: tuple[tuple[str, float, float | None], ...]
 
 
-PUBLISHED = {
+SCRATCH = {
+    "rgb": Answer(
+        87.217987,
+        (
+            ("playing cricket", 19.4886, 0.996896),
+            ("robot dancing", 12.6938, None),
+            ("pumping fist", 12.3322, None),
+            ("breakdancing", 11.6732, None),
+        ),
+    ),
+    "flow": Answer(
+        85.503799,
+        (("playing cricket", 15.4269, None), ("hurling (sport)", 13.6819, None)),
+    ),
+    "both": Answer(162.726547, (("playing cricket", 34.9155, None),)),
+}
+IMAGENET = {
     "rgb": Answer(
         87.108887,
         (
@@ -92,3 +115,4 @@ PUBLISHED = {
         ),
     ),
 }
+PUBLISHED = {"imagenet": IMAGENET, "scratch": SCRATCH}

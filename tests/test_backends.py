@@ -89,6 +89,14 @@ def files(tmp_path_factory):
             # The original graph's, not ours.
             np.testing.assert_allclose(logits[name], file["logits_16"], atol=TOLERANCE)
             logits[name] = file["logits_16"]
+        folder_of_reference = pathlib.Path(data) / "reference/kinetics400_rgb_scratch"
+        model = build_i3d(RGB, weights=folder_of_reference / "model.ckpt")
+        with np.load(folder_of_reference / "tfhub_logits.npz") as file:
+            clip = np.random.default_rng(7).integers(-16, 17, (1, 16, 224, 224, 3))
+            name = "rgb 16x224x224, DeepMind's weights"
+            add(name, model, clip.astype(np.float32) / 16)
+            # TF-Hub's own graph's.
+            logits[name] = file["random_16"].reshape(1, 400)
     return folder, logits
 
 

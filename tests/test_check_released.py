@@ -104,7 +104,7 @@ def test_a_fake_clone_agrees_with_its_own_answers(
         logits[stream.name] = model(clip, training=False).numpy()[0]
     logits["both"] = logits["rgb"] + logits["flow"]
     published = {name: _answer_of(value) for name, value in logits.items()}
-    monkeypatch.setattr(check_released, "PUBLISHED", published)
+    monkeypatch.setitem(check_released.PUBLISHED, "imagenet", published)
     # Its parts are found as well.
     for place in (narrow, narrow / "data", narrow / "data/checkpoints"):
         assert check_released.find_data(place) == narrow / "data"
@@ -118,7 +118,7 @@ def test_a_fake_clone_agrees_with_its_own_answers(
     top = (*answer.top[:7], (name, logit, probability * 1.003), *answer.top[8:])
     monkeypatch.setitem(published, "flow", answer._replace(top=top))
     # They were computed above.
-    monkeypatch.setattr(check_released, "answers", lambda data: logits)
+    monkeypatch.setattr(check_released, "answers", lambda *_: logits)
     with pytest.raises(ValueError, match="1 figures differ .*: flow probability 8$"):
         check_released.check(narrow)
 
@@ -183,8 +183,9 @@ def test_not_a_number_does_not_agree(logits):
 
 def test_what_was_published_is_what_softmax_makes_of_it():
     """Slips of copying: probabilities follow from logits, which fall."""
-    assert set(PUBLISHED) == {"rgb", "flow", "both"}
-    for answer in PUBLISHED.values():
+    for answers in PUBLISHED.values():
+        assert set(answers) == {"rgb", "flow", "both"}
+    for answer in PUBLISHED["imagenet"].values():
         names, logits, probabilities = zip(*answer.top, strict=True)
         assert names[0] == "playing cricket" and len(set(names)) == 20
         ratios = np.exp(np.subtract(logits, logits[0]))
@@ -198,7 +199,8 @@ def test_what_was_published_is_what_softmax_makes_of_it():
 
 def test_published_classes_are_kinetics(data_dir):
     labels = check_released.read_labels(data_dir / "reference/label_map_400.txt")
-    for answer in PUBLISHED.values():
+    every = [answer for answers in PUBLISHED.values() for answer in answers.values()]
+    for answer in every:
         assert {name for name, *_ in answer.top} <= set(labels)
 
 
@@ -273,3 +275,19 @@ def test_the_command_at_full_size(tmp_path):
     assert len(done.stdout.splitlines()) == 3 * 62
     last = done.stderr.splitlines()[-1]
     assert last.startswith(f"error: {clone / 'data'}: ") and "figures differ" in last
+
+
+def test_networks_trained_from_scratch_have_answers_of_their_own(
+    narrow, narrow_networks, tmp_path
+):
+    """Of few figures, without probabilities but one."""
+    logits = np.zeros(400)
+    logits[[227, 5]] = 19.4886, 12.6938
+    labels = [f"class {k}" for k in range(400)]
+    labels[227], labels[5] = "playing cricket", "robot dancing"
+    rows = check_released.compare(logits, labels, PUBLISHED["scratch"]["rgb"])
+    agreeing = {what for what, *_, agrees in rows if agrees}
+    assert {"class 1", "logit 1", "class 2", "logit 2"} <= agreeing
+    assert [what for what, *_ in rows if "probability" in what] == ["probability 1"]
+    with pytest.raises(ValueError, match="has no checkpoints/rgb_scratch/model.ckpt."):
+        check_released.check(narrow, "scratch")
