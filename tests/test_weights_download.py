@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from i3d_tf import FLOW, RGB, build_i3d
-from i3d_tf.weights import catalogue, download, package_index
+from i3d_tf.weights import catalogue, download, flax_file, package_index
 from i3d_tf.weights.catalogue import NETWORKS, ReleasedFile, network_of
 from i3d_tf.weights.checkpoint_file import open_checkpoint
 
@@ -465,13 +465,13 @@ def test_a_pickle_that_calls_something_is_refused(called):
             return called, ("x",)
 
     with pytest.raises(ValueError, match="its pickle asks for"):
-        package_index.read_arrays(pickle.dumps({"params": Caller()}))
+        flax_file.read_arrays(pickle.dumps({"params": Caller()}))
 
 
 @pytest.mark.parametrize("protocol", [3, 4])
 def test_a_pickle_of_arrays_is_read(protocol):
     array = np.arange(6, dtype=np.float32).reshape(2, 3)
-    read = package_index.read_arrays(pickle.dumps({"a": {"b": array}}, protocol))
+    read = flax_file.read_arrays(pickle.dumps({"a": {"b": array}}, protocol))
     np.testing.assert_array_equal(read["a"]["b"], array)
 
 

@@ -19,6 +19,9 @@ from i3d_tf.weights.catalogue import (
     unknown_name,
 )
 from i3d_tf.weights.download import fetch_weights
+from i3d_tf.weights.file_kinds import describe
+from i3d_tf.weights.flax_file import checkpoint_arrays, read_arrays
+from i3d_tf.weights.hdf5_file import read_hdf5
 from i3d_tf.weights.kernels import EPSILON
 from i3d_tf.weights.layouts import FIRST, HEAD, KERAS, Layout, recognise
 from i3d_tf.weights.torch_file import read_torch_file
@@ -103,9 +106,10 @@ def open_checkpoint(path, stream=None):
 
     Args:
       path: a TensorFlow checkpoint's prefix, one of its files, or a folder with one
-        checkpoint or a SavedModel; a PyTorch or a `.keras` file; the workdir of a
-        training, or one of its checkpoints; or the name of a network in the catalogue,
-        which is downloaded into the cache. A `CheckpointFile` is returned as it is.
+        checkpoint or a SavedModel; a PyTorch or a `.keras` file, an HDF5 file of Keras
+        or a pickle of Flax's arrays; the workdir of a training, or one of its
+        checkpoints; or the name of a network in the catalogue, which is downloaded into
+        the cache. A `CheckpointFile` is returned as it is.
       stream: name of the stream that is wanted of a training of several.
 
     Raises:
@@ -171,23 +175,57 @@ def _kind(path):
     if not path.is_file() or _prefix(path) != str(path):
         return _tensorflow
     with path.open("rb") as file:
-        start = file.read(2)
-    if start == b"PK":
-        return _keras if _is_keras(path) else _torch
+        start = file.read(8)
+    if start.startswith(b"PK"):
+        return _keras if _has_member(path, "model.weights.h5") else _torch
+    if start == b"\x89HDF\r\n\x1a\n":
+        return _hdf5
     # The instruction that begins a pickle.
-    return _torch if start[:1] == b"\x80" else _tensorflow
+    return _pickle if start.startswith(b"\x80") else _tensorflow
 
 
-def _is_keras(path):
+def _has_member(path, *endings):
+    """Returns whether a ZIP archive has a file whose name ends so."""
     try:
-        return "model.weights.h5" in zipfile.ZipFile(path).namelist()
+        return any(name.endswith(endings) for name in zipfile.ZipFile(path).namelist())
     except (zipfile.BadZipFile, ValueError):
         return False
 
 
+def _foreign(path):
+    """Returns the error for a file that is not one of weights."""
+    return ValueError(
+        f"{path}: is {describe(pathlib.Path(path))}, not weights of TensorFlow, "
+        "PyTorch, Keras or Flax"
+    )
+
+
 def _torch(path):
+    if zipfile.is_zipfile(path) and not _has_member(path, "data.pkl"):
+        raise _foreign(path)
     arrays = read_torch_file(path)
     # Both ports keep TensorFlow's epsilon.
+    return arrays, arrays.__getitem__, EPSILON
+
+
+def _pickle(path):
+    """Reads Flax's arrays, or PyTorch's before 1.6."""
+    try:
+        nested = read_arrays(pathlib.Path(path).read_bytes())
+    except ValueError:
+        return _torch(path)
+    try:
+        arrays = checkpoint_arrays(nested)
+    except ValueError as error:
+        raise ValueError(
+            f"{path}: is a pickle of arrays, and not of I3D's: {error}"
+        ) from None
+    return arrays, arrays.__getitem__, EPSILON
+
+
+def _hdf5(path):
+    arrays = read_hdf5(pathlib.Path(path))
+    # Keras's default, which the port keeps, is TensorFlow's too.
     return arrays, arrays.__getitem__, EPSILON
 
 
@@ -215,8 +253,11 @@ def _tensorflow(path):
     try:
         reader = tf.train.load_checkpoint(prefix)
     except (tf.errors.OpError, ValueError) as error:
+        for file in (pathlib.Path(path), pathlib.Path(f"{prefix}.index")):
+            if file.is_file():
+                raise _foreign(file) from None
         raise ValueError(
-            f"{path}: not a checkpoint of TensorFlow, PyTorch or Keras ({error})"
+            f"{path}: not a checkpoint of TensorFlow, PyTorch, Keras or Flax ({error})"
         ) from None
 
     def read(name):

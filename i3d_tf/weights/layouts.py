@@ -97,6 +97,19 @@ def _hassony2_unit(name):
     return _port_unit(name[:1].upper() + name[1:], "Conv3d_0c_1x1", _HASSONY2)
 
 
+def _dlpbc_unit(name):
+    """The unit of dlpbc's Keras port, as `Conv3d_3b_1b_3x3`, or None."""
+    if name == "Conv3d_6a_1x1":
+        return HEAD
+    match = re.fullmatch(r"Conv3d_(\d\w)_(\d)(\w_\dx\d)", name)
+    if not match:
+        return name
+    module, branch, unit = match.groups()
+    if (module, branch, unit) == ("5b", "2", "b_3x3"):
+        unit = "a_3x3"  # named so in DeepMind's network alone
+    return f"Mixed_{module}/Branch_{branch}/Conv3d_0{unit}"
+
+
 def _torch_leaves(norm):
     return {
         ".conv3d.weight": "kernel",
@@ -148,6 +161,23 @@ _PUBLISHED = (
         leaves=_torch_leaves("batch3d"),
         unit=_hassony2_unit,
         **_TORCH,
+    ),
+    Layout(
+        "dlpbc's Keras port (Conv3d_1a_7x7_conv/kernel)",
+        before="",
+        leaves={
+            "_conv/kernel": "kernel",
+            "_conv/bias": "bias",
+            "_bn/beta": "beta",
+            "_bn/gamma": "scale",
+            "_bn/moving_mean": "moving_mean",
+            "_bn/moving_variance": "moving_variance",
+            # Keras 1 and its converted files; the second is the variance too.
+            "_bn/running_mean": "moving_mean",
+            "_bn/running_std": "moving_variance",
+        },
+        unit=_dlpbc_unit,
+        skipped="(?!)",
     ),
     Layout(
         "TF-Slim's 2D inception_v1 (InceptionV1/InceptionV1/Conv2d_1a_7x7/weights)",

