@@ -140,6 +140,25 @@ class StreamTraining:
 
 
 @dataclasses.dataclass(frozen=True)
+class Linear:
+    """The classifier alone, fitted to features that are computed once.
+
+    Attributes:
+      views: random Views of each training video, beside its centre.
+      penalty: weight of the squared norm of the classifier's coefficients, which
+        standardised features have.
+    """
+
+    views: int = 2
+    penalty: float = 300.0
+
+    def __post_init__(self):
+        _at_least("linear.views", self.views, 0)
+        if self.penalty <= 0:
+            raise ValueError(f"linear.penalty is {self.penalty}; it must be above 0")
+
+
+@dataclasses.dataclass(frozen=True)
 class Pose:
     """Networks of pictures that tell where joints are, in place of those of clips.
 
@@ -172,6 +191,9 @@ class Config:
     Attributes:
       data: what the networks see.
       rgb, flow, depth: how each stream is trained; None leaves it out.
+      linear: None for training by updates; or how the classifiers are fitted to the
+        features of the initial weights, in place of them. Of the streams' fields
+        `initial_weights` alone then has a meaning.
       pose: None for networks of clips, or what those of pictures with poses are.
       batch_size: clips of an update, of all replicas together.
       clips_at_once: clips that a replica takes at a time, of which BatchNorm takes its
@@ -204,6 +226,7 @@ class Config:
     rgb: StreamTraining | None = None
     flow: StreamTraining | None = None
     depth: StreamTraining | None = None
+    linear: Linear | None = None
     pose: Pose | None = None
     batch_size: int = 6
     clips_at_once: int | None = None
@@ -255,6 +278,11 @@ class Config:
                     f"{name}.distillation.response is 'softmax', which is of classes; "
                     "of poses it is squared_error"
                 )
+        if self.linear and (self.pose or self.distillations):
+            raise ValueError(
+                "linear fits classifiers of clips; it goes with neither pose nor a "
+                "distillation"
+            )
         _at_least("batch_size", self.batch_size, 1)
         if self.clips_at_once is not None:
             _at_least("clips_at_once", self.clips_at_once, 1)

@@ -10,7 +10,7 @@ import types
 import typing
 
 from flow.unexpected import short
-from i3d_tf.config import Config, Data, Pose, StreamTraining
+from i3d_tf.config import Config, Data, Linear, Pose, StreamTraining
 from i3d_tf.distillation.spec import Distillation, Pair
 
 
@@ -55,7 +55,7 @@ def _with_closest(message):
     unknown = re.search(r"unexpected keyword argument '(\w+)'", message)
     if unknown is None:
         return message
-    kinds = (Config, Data, StreamTraining, Pose, Distillation, Pair)
+    kinds = (Config, Data, StreamTraining, Linear, Pose, Distillation, Pair)
     names = [field.name for kind in kinds for field in dataclasses.fields(kind)]
     close = difflib.get_close_matches(unknown[1], names, 1, cutoff=0)[0]
     return f"no field {unknown[1]!r}; the closest is {close!r}"

@@ -24,6 +24,7 @@ from i3d_tf.training.epochs import (
 )
 from i3d_tf.training.evaluating import is_evaluated, make_evaluation
 from i3d_tf.training.events import Events
+from i3d_tf.training.linear import fit_classifiers
 from i3d_tf.training.precision import settle_dtype
 from i3d_tf.training.preemption import Preempted, sigterm_noticed
 from i3d_tf.training.progress import Progress, history_until, keep_config
@@ -93,7 +94,7 @@ def train(config, workdir, data_dir, strategy=None):
         progress.reopen_epoch(epoch_steps)
     _require_one_workdir(strategy, progress.step, workdir)
     history = history_until(workdir, progress.epoch)
-    epochs = math.ceil(config.steps / epoch_steps)
+    epochs = 1 if config.linear else math.ceil(config.steps / epoch_steps)
     if progress.epoch == epochs:
         if not history:
             raise ValueError(
@@ -103,6 +104,8 @@ def train(config, workdir, data_dir, strategy=None):
         return history
     if begun and replicas.is_chief:
         print(f"{workdir}: continues after step {progress.step}", flush=True)
+    if config.linear:
+        return _fit(config, strategy, states, builder, progress, workdir)
     updates = make_updates(strategy, config, states, lessons=lessons)
     averaged_weights = make_averaged_weights(strategy, states)
     models = {name: state.model for name, state in states.items()}
@@ -184,6 +187,30 @@ def train(config, workdir, data_dir, strategy=None):
             progress.end_epoch()
             save()
     return history
+
+
+def _fit(config, strategy, states, builder, progress, workdir):
+    """Fits the classifiers in place of training; returns the history, of one entry."""
+    if strategy.num_replicas_in_sync > 1:
+        raise ValueError("linear: classifiers are fitted on one device; --strategy one")
+    figures = fit_classifiers(config, states, builder)
+    models = {name: state.model for name, state in states.items()}
+    with sigterm_noticed() as notice:
+        test, stopped = make_evaluation(strategy, config, models, builder)(notice)
+    if stopped:
+        raise Preempted(f"{workdir}: stopped by SIGTERM before it was saved")
+    progress.step, progress.epoch = config.steps, 1
+    entry = {
+        "epoch": 1,
+        "step": progress.step,
+        "learning_rate": {},
+        "train": figures,
+        "skipped": progress.skipped(),
+        "test": test,
+    }
+    files.write_json(workdir / "history.json", [entry])
+    progress.save()
+    return [entry]
 
 
 def _require_one_workdir(strategy, step, workdir):
