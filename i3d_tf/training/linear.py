@@ -149,11 +149,13 @@ def fit_ridge(
     kernel = inverse @ (targets - prior)
     residuals = targets - prior - rows @ kernel
     # Of a video that is left out the residuals are (1 - H)^-1 times those of the fit,
-    # where H is its block of the matrix from targets to answers.
+    # where H is its block of the matrix from targets to answers. The 1 / n in it is
+    # the bias, which is fitted too: without it, the mean that is subtracted from the
+    # rows would tell the answer to the one that is left out.
     left_out = np.empty([videos, classes])
     for video in range(videos):
         block = slice(video * views, (video + 1) * views)
-        hat = rows[block] @ inverse[:, block]
+        hat = rows[block] @ inverse[:, block] + 1 / len(rows)
         without = np.linalg.solve(np.eye(views) - hat, residuals[block])
         # The last View is the one that the test sees.
         left_out[video] = (targets[block] - without)[-1]
