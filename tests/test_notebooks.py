@@ -336,7 +336,11 @@ def test_distillation(run_small, tmp_path):
     "name, settings, told",
     [
         ("fine_tuning", {"videos": "no_such_folder"}, "no_such_folder"),
-        ("quick_start", {"model": "m", "video": "v.avi"}, "m: not a SavedModel"),
+        (
+            "quick_start",
+            {"model": "m", "video": "v.avi"},
+            "m: there is no such folder; as a name",
+        ),
     ],
 )
 def test_what_fails_fails_the_notebook(run_small, name, settings, told):

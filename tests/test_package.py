@@ -212,7 +212,8 @@ def test_chain_from_an_empty_folder(run, write_video):
         *("--name", "mine", "--test_glob", "*/v1.avi", "--workers", 2),
     )
     told = succeed(
-        "i3d-train", "--config", "own_videos", "--workdir", "run", *data, *settings
+        *("i3d-train", "--config", "own_videos_scratch", "--workdir", "run"),
+        *(*data, *settings),
     )
     assert "run: trained 2 steps; test rgb_top1" in told
     told = succeed("i3d-evaluate", "--workdir", "run", *data)

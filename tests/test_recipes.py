@@ -49,7 +49,7 @@ def test_unknown_ones(recipe, closest):
     told = str(error.value)
     assert told.startswith(
         f"--config {recipe}: no such file or recipe; the closest recipe is {closest}; "
-        "there are arm_actions, arm_actions_mars, demo, "
+        "there are arm_actions, arm_actions_mars, arm_actions_scratch, demo, "
     )
     assert told.endswith(", ucf101_scratch")
 

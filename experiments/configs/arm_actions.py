@@ -1,10 +1,7 @@
 """Three arm actions of two persons: learnt from nine clips of one, tested on the other.
 
-One person in one room is little to learn from: experiments/README.md tells why RGB is
-hard. So light varies in its training, and it may not be as sure as flow
-(label_smoothing), for the logits are added. Two CPU cores are enough.
-
-Expected of RGB, flow and both: 3/9, 9/9, 9/9, whichever of the two is learnt from.
+The recipe of arm_actions_scratch.py, which has to make do with one person in one room,
+beginning with DeepMind's Kinetics weights instead of random ones.
 
     python -m experiments.extract_flow --videos arm_actions --output arm/flow \
         --smaller_side 128
@@ -15,31 +12,16 @@ Expected of RGB, flow and both: 3/9, 9/9, 9/9, whichever of the two is learnt fr
     python -m experiments.evaluate --workdir arm/run_P1 --data_dir arm/data
 """
 
-from i3d_tf.config import Config, Data, StreamTraining
+import dataclasses
 
-CONFIG = Config(
-    data=Data(
-        dataset="two_stream_folder/arm_train_P1",
-        num_frames=64,
-        size=112,
-        smaller_side=128,
-        light=0.3,
+from experiments.configs import arm_actions_scratch
+
+CONFIG = dataclasses.replace(
+    arm_actions_scratch.CONFIG,
+    rgb=dataclasses.replace(
+        arm_actions_scratch.CONFIG.rgb, initial_weights="kinetics400-rgb"
     ),
-    rgb=StreamTraining(
-        steps=150,
-        learning_rates=(0.005,),
-        schedule="cosine",
-        label_smoothing=0.2,
-        dropout=0.2,
+    flow=dataclasses.replace(
+        arm_actions_scratch.CONFIG.flow, initial_weights="kinetics400-flow"
     ),
-    flow=StreamTraining(
-        steps=150,
-        learning_rates=(0.005,),
-        schedule="cosine",
-        dropout=0.2,
-    ),
-    batch_size=3,
-    dtype="auto",
-    batch_norm_decay=0.9,
-    evaluate_epochs=50,
 )

@@ -1,7 +1,7 @@
 """RGB taught by flow on three arm actions of two persons, one of them unseen (MARS).
 
 Does what flow knows of a person who was never seen pass to a network that sees RGB
-alone? The teacher is arm_actions.py's flow stream, the student its RGB stream.
+alone? The teacher is arm_actions_scratch.py's flow stream, the student its RGB stream.
 
     python -m experiments.extract_flow --videos arm_actions --output arm/flow \
         --smaller_side 128
@@ -13,13 +13,13 @@ alone? The teacher is arm_actions.py's flow stream, the student its RGB stream.
 
 import dataclasses
 
-from experiments.configs import arm_actions
+from experiments.configs import arm_actions_scratch
 from i3d_tf.distillation.recipes import MARS
 
-TEACHER = dataclasses.replace(arm_actions.CONFIG, rgb=None)
+TEACHER = dataclasses.replace(arm_actions_scratch.CONFIG, rgb=None)
 
 CONFIG = dataclasses.replace(
-    arm_actions.CONFIG,
-    rgb=dataclasses.replace(arm_actions.CONFIG.rgb, distillation=MARS),
+    arm_actions_scratch.CONFIG,
+    rgb=dataclasses.replace(arm_actions_scratch.CONFIG.rgb, distillation=MARS),
     flow=None,
 )

@@ -12,10 +12,10 @@ Weights and hardware as in ucf101.py: one GPU of 16 GB, about 10 GB for both str
 for one.
 
     python -m experiments.three_splits --config hmdb51 \
-        --workdir runs/hmdb51 --data_dir data --protocol full \
-        --set rgb.initial_weights=checkpoints/rgb_imagenet/model.ckpt \
-        --set flow.initial_weights=checkpoints/flow_imagenet/model.ckpt
+        --workdir runs/hmdb51 --data_dir data --protocol full
 """
+
+import dataclasses
 
 from i3d_tf.config import Config, Data, StreamTraining
 
@@ -29,8 +29,8 @@ _STREAM = StreamTraining(
 
 CONFIG = Config(
     data=Data(dataset="two_stream_hmdb51/split_1"),
-    rgb=_STREAM,
-    flow=_STREAM,
+    rgb=dataclasses.replace(_STREAM, initial_weights="kinetics400-rgb-imagenet"),
+    flow=dataclasses.replace(_STREAM, initial_weights="kinetics400-flow-imagenet"),
     batch_size=6,
     dtype="auto",
 )

@@ -1,11 +1,11 @@
-"""Your own folder of videos, few of them, from scratch.
+"""Your own folder of videos: both networks fine-tuned from DeepMind's Kinetics weights.
 
 A smaller picture than the paper's, for CPUs, and a fast BatchNorm, as 150 updates
 are few: after n updates a decay of 0.999 leaves 0.999**n of the initial statistics.
-With more videos take more steps and larger batches; with released weights at hand
-begin from ucf101.py, or stay here and train only the upper units on top of them:
---set rgb.initial_weights=checkpoints/rgb_imagenet/model.ckpt
---set rgb.freeze_up_to=Mixed_4f (Mixed_5c leaves the classifier alone), flow likewise.
+With more videos take more steps and larger batches. The weights are downloaded on first
+use; flow begins with its own, or where these cannot be downloaded with those of RGB.
+own_videos_fast.py needs minutes where this needs a quarter of an hour, and with few
+videos it is often as good; own_videos_scratch.py begins with random weights.
 
     python -m experiments.extract_flow --videos mine/videos --output mine/flow \
         --smaller_side 128
@@ -14,26 +14,20 @@ begin from ucf101.py, or stay here and train only the upper units on top of them
     python -m experiments.train --config own_videos \
         --workdir mine/run --data_dir mine/data
 
-Accuracy: three arm actions learnt from nine clips of one person and tested on another
-person, see experiments/README.md.
+To keep the lower units as they are, add --set rgb.freeze_up_to=Mixed_4f and the same
+for flow; Mixed_5c leaves the classifier alone to be trained.
 """
 
-from i3d_tf.config import Config, Data, StreamTraining
+import dataclasses
 
-_STREAM = StreamTraining(
-    steps=150,
-    # Without pretraining 0.01 and more let the loss rise at first.
-    learning_rates=(0.005, 0.002, 0.0005),
-    boundaries=(100, 130),
-    dropout=0.2,
-)
+from experiments.configs import own_videos_scratch
 
-CONFIG = Config(
-    data=Data(dataset="two_stream_folder/mine", size=112, smaller_side=128),
-    rgb=_STREAM,
-    flow=_STREAM,
-    batch_size=3,
-    dtype="auto",
-    batch_norm_decay=0.9,
-    evaluate_epochs=10,
+CONFIG = dataclasses.replace(
+    own_videos_scratch.CONFIG,
+    rgb=dataclasses.replace(
+        own_videos_scratch.CONFIG.rgb, initial_weights="kinetics400-rgb"
+    ),
+    flow=dataclasses.replace(
+        own_videos_scratch.CONFIG.flow, initial_weights="kinetics400-flow"
+    ),
 )

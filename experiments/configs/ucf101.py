@@ -9,8 +9,8 @@ Expected on split 1: 97.6 % of both streams, which it tested on 251 frames: `eva
 flow 96.7 %, both 98.0 %; ucf101_full.py is its recipe. What `train` prints is of 64
 frames, which costs some accuracy.
 
-Weights: the `rgb_imagenet` and `flow_imagenet` checkpoints of kinetics-i3d; a new
-classifier replaces their 400 classes.
+Weights: `kinetics400-rgb-imagenet` and `kinetics400-flow-imagenet`, which are
+downloaded on first use; a new classifier replaces their 400 classes.
 
 Hardware: one GPU of 16 GB (0.7 GB a clip and stream in mixed_bfloat16, about 10 GB in
 all, by what a CPU takes; --set recompute=True needs half). One stream at a time, with
@@ -18,15 +18,15 @@ all, by what a CPU takes; --set recompute=True needs half). One stream at a time
 the 6 clips, and BatchNorm's statistics are of fewer. Not run here.
 
     python -m experiments.train --config ucf101 \
-        --workdir runs/ucf101 --data_dir data \
-        --set rgb.initial_weights=checkpoints/rgb_imagenet/model.ckpt \
-        --set flow.initial_weights=checkpoints/flow_imagenet/model.ckpt
+        --workdir runs/ucf101 --data_dir data
     python -m experiments.evaluate --workdir runs/ucf101 --data_dir data \
         --protocol full --frames 251
 
 Splits 2 and 3: --set data.dataset=two_stream_ucf101/split_2, or all of them with
 `experiments.three_splits`.
 """
+
+import dataclasses
 
 from i3d_tf.config import Config, Data, StreamTraining
 
@@ -41,8 +41,8 @@ _STREAM = StreamTraining(
 
 CONFIG = Config(
     data=Data(dataset="two_stream_ucf101/split_1"),
-    rgb=_STREAM,
-    flow=_STREAM,
+    rgb=dataclasses.replace(_STREAM, initial_weights="kinetics400-rgb-imagenet"),
+    flow=dataclasses.replace(_STREAM, initial_weights="kinetics400-flow-imagenet"),
     batch_size=6,
     dtype="auto",
 )

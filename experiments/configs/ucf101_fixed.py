@@ -12,14 +12,14 @@ devices (--set clips_at_once=32): frozen BatchNorm takes no statistics of them. 
 here.
 
     python -m experiments.train --config ucf101_fixed \
-        --workdir runs/ucf101_fixed --data_dir data \
-        --set rgb.initial_weights=checkpoints/rgb_imagenet/model.ckpt \
-        --set flow.initial_weights=checkpoints/flow_imagenet/model.ckpt
+        --workdir runs/ucf101_fixed --data_dir data
     python -m experiments.evaluate --workdir runs/ucf101_fixed --data_dir data \
         --protocol full
 
 HMDB51: --set data.dataset=two_stream_hmdb51/split_1.
 """
+
+import dataclasses
 
 from i3d_tf.config import Config, Data, StreamTraining
 
@@ -34,8 +34,8 @@ _STREAM = StreamTraining(
 
 CONFIG = Config(
     data=Data(dataset="two_stream_ucf101/split_1"),
-    rgb=_STREAM,
-    flow=_STREAM,
+    rgb=dataclasses.replace(_STREAM, initial_weights="kinetics400-rgb-imagenet"),
+    flow=dataclasses.replace(_STREAM, initial_weights="kinetics400-flow-imagenet"),
     batch_size=16 * 6,
     clips_at_once=6,
     dtype="auto",

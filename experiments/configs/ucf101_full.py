@@ -25,10 +25,10 @@ Weights as in ucf101.py. HMDB51: --set data.dataset=two_stream_hmdb51/split_1.
 
     python -m experiments.three_splits --config ucf101_full \
         --workdir runs/ucf101_full --data_dir data --protocol full \
-        --strategy mirrored \
-        --set rgb.initial_weights=checkpoints/rgb_imagenet/model.ckpt \
-        --set flow.initial_weights=checkpoints/flow_imagenet/model.ckpt
+        --strategy mirrored
 """
+
+import dataclasses
 
 from i3d_tf.config import Config, Data, StreamTraining
 
@@ -42,8 +42,8 @@ _STREAM = StreamTraining(
 
 CONFIG = Config(
     data=Data(dataset="two_stream_ucf101/split_1"),
-    rgb=_STREAM,
-    flow=_STREAM,
+    rgb=dataclasses.replace(_STREAM, initial_weights="kinetics400-rgb-imagenet"),
+    flow=dataclasses.replace(_STREAM, initial_weights="kinetics400-flow-imagenet"),
     batch_size=16 * 6,
     clips_at_once=6,
     dtype="auto",
