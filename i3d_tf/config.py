@@ -150,7 +150,7 @@ class Linear:
     """
 
     views: int = 2
-    penalty: float = 300.0
+    penalty: float = 1000.0
 
     def __post_init__(self):
         _at_least("linear.views", self.views, 0)

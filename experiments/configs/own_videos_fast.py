@@ -29,7 +29,7 @@ CONFIG = Config(
     data=Data(dataset="two_stream_folder/mine"),
     rgb=_stream("kinetics400-rgb"),
     flow=_stream("kinetics400-flow"),
-    linear=Linear(views=2, penalty=300.0),
+    linear=Linear(views=2, penalty=1000.0),
     batch_size=1,
     dtype="auto",
 )

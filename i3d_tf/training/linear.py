@@ -6,6 +6,7 @@ would take hours of training.
 """
 
 import dataclasses
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -40,9 +41,9 @@ def fit_classifiers(config, states, builder):
     figures = {}
     for stream in config.streams:
         model = states[stream.name].model
-        features, labels = _features(config, model, stream, builder)
+        found = view_features(config, model, stream, builder)
         classes = model.output.shape[-1]
-        fit = fit_ridge(features, labels, classes, config.linear.penalty)
+        fit = fit_ridge(found.values, found.labels, classes, config.linear.penalty)
         head = model.get_layer(HEAD)
         head.kernel.assign(fit.kernel.reshape(head.kernel.shape))
         head.bias.assign(fit.bias)
@@ -50,10 +51,30 @@ def fit_classifiers(config, states, builder):
     return figures
 
 
-def _features(config, model, stream, builder):
-    """Returns the features `[N, Views, D]` of the training videos, and `[N]` labels.
+class Features(NamedTuple):
+    """Features of the Views of N videos.
 
-    The last View of each video is the centre, as in the test.
+    Attributes:
+      ids: [N] str, sorted.
+      values: `[N, V, D]` float32; the last View is the centre, as in the test.
+      labels: `[N]` int.
+    """
+
+    ids: list[str]
+    values: np.ndarray
+    labels: np.ndarray
+
+
+def view_features(config, model, stream, builder) -> Features:
+    """Computes the features of some Views of each training video.
+
+    They depend on the weights, the seed and the video, and on no other video.
+
+    Args:
+      config: `config.Config` with a `linear`.
+      model: network of `build_i3d`.
+      stream: its `Stream`.
+      builder: the data set.
     """
     network = for_inference(with_features(model, [AVERAGE_POOL]))
 
@@ -99,7 +120,8 @@ def _features(config, model, stream, builder):
             bar.update()
     # In a fixed order, so that the sums below are the same in every run.
     ids = sorted(labels)
-    return np.stack([found[id_] for id_ in ids]), np.array([labels[i] for i in ids])
+    values = np.stack([found[id_] for id_ in ids])
+    return Features(ids, values, np.array([labels[id_] for id_ in ids]))
 
 
 @dataclasses.dataclass(frozen=True)

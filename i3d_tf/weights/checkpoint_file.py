@@ -38,7 +38,7 @@ class CheckpointFile(NamedTuple):
       epsilon: the epsilon of its BatchNorms.
       read: a name in the file -> its array.
       class_names: names of its classes in order, of published networks and runs.
-      data: of a run what its networks see.
+      data: the `config.Data` of a run.
     """
 
     path: str
@@ -67,7 +67,7 @@ class CheckpointFile(NamedTuple):
 
     @property
     def is_of_images(self) -> bool:
-        """Whether the network is a 2D one."""
+        """True of a 2D network."""
         return self._kernel(FIRST).ndim == 4
 
     def _kernel(self, unit):
@@ -110,7 +110,7 @@ def open_checkpoint(path, stream=None):
         or a pickle of Flax's arrays; the workdir of a training, or one of its
         checkpoints; or the name of a network in the catalogue, which is downloaded into
         the cache. A `CheckpointFile` is returned as it is.
-      stream: name of the stream that is wanted of a training of several.
+      stream: name of the stream to take from a training of several.
 
     Raises:
       ValueError: it is none of these, or no layout knows its names.

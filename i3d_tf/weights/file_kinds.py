@@ -1,4 +1,4 @@
-"""Tells what a file is that is not one of weights, for messages."""
+"""Describes files that hold no weights, for messages."""
 
 import pathlib
 import zipfile
@@ -31,7 +31,7 @@ _LATER = (
 
 
 def describe(path: pathlib.Path) -> str:
-    """Returns what the file at `path` is, such as "a GIF image", by how it begins."""
+    """Returns the kind of a file by its first bytes, such as "a GIF image"."""
     with path.open("rb") as file:
         start = file.read(512)
     if not start:

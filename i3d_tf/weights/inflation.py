@@ -119,7 +119,7 @@ def _counterparts(image_model, ours):
 
 
 def _fits(image_layer, name):
-    """Whether a 2D layer is of the kind and bears the name of our layer `name`."""
+    """Returns whether a 2D layer has the kind and the name of our layer `name`."""
     if name.endswith(_NORM):
         kind, unit = keras.layers.BatchNormalization, name.removesuffix(_NORM)
     else:

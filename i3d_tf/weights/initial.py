@@ -20,7 +20,7 @@ def set_initial_weights(model: keras.Model, stream: Stream, source: str) -> None
     Args:
       model: network of `build_i3d`.
       stream: the stream whose clips it takes.
-      source: as of `load_released`.
+      source: weights that `load_released` takes.
 
     Raises:
       ValueError: the weights do not fit.

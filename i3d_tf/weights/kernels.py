@@ -1,4 +1,4 @@
-"""What happens to a unit's arrays on the way into our networks.
+"""Converts a unit's arrays for our networks.
 
 Ours are units without bias and without BatchNorm scale, at epsilon 1e-3; the
 functions here bring others to that form, exactly in inference.

@@ -1,4 +1,4 @@
-"""How published Inception-v1 weights name what our networks call by other names.
+"""Translates the names of published Inception-v1 weights into those of our networks.
 
 All names are translated to (unit, leaf): the unit as DeepMind names it in 3D, as
 `Mixed_3b/Branch_1/Conv3d_0b_3x3` also where it is 2D, and one of `LEAVES`.
@@ -18,12 +18,12 @@ class Layout(NamedTuple):
 
     Attributes:
       title: for messages.
-      before: what may stand before a unit's name; a pattern.
-      leaves: {what follows a unit's name: one of `LEAVES`}.
+      before: pattern of the text that may stand before a unit's name.
+      leaves: {text that follows a unit's name: one of `LEAVES`}.
       unit: their name of a unit -> ours, or None for one that there is not.
       skipped: pattern of the names that are no weights of the network.
-      kernel_axes: of theirs in our order (time,) height, width, in, out; None if
-        that is theirs too.
+      kernel_axes: their axes in our order (time,) height, width, in, out; None if the
+        orders are the same.
     """
 
     title: str

@@ -21,7 +21,7 @@ from i3d_tf.weights.catalogue import (
 from i3d_tf.weights.checkpoint_file import CheckpointFile, open_checkpoint
 from i3d_tf.weights.released import load_released
 
-# What the published networks see: 64 frames of 224x224 px of videos of 256 px.
+# The clips of the published networks: 64 frames of 224x224 px of videos of 256 px.
 DATA = Data("none")
 
 
@@ -31,7 +31,7 @@ class Networks(NamedTuple):
     Attributes:
       models: {stream name: network}, RGB first.
       class_names: names of their classes, in order.
-      data: what they see.
+      data: the clips that they see.
     """
 
     models: dict[str, keras.Model]
@@ -55,8 +55,8 @@ def load_networks(
         what `open_checkpoint` takes.
       labels: file with a class name in each line, or "kinetics400" or "kinetics600".
         By default the names are those of a published network or of a training.
-      data: what the networks see; by default that of a training, or else 64 frames of
-        224x224 px.
+      data: the clips that the networks see; by default those of a training, or else 64
+        frames of 224x224 px.
       dtype: a Keras dtype policy.
 
     Raises:
@@ -209,6 +209,6 @@ def _agreed_names(found, labels) -> list[str]:
 
 
 def _seen(data: Data) -> str:
-    """Returns what networks see of videos, as text."""
+    """Returns a description of the clips that networks see."""
     side = data.size
     return f"{data.num_frames} frames of {side}x{side} of {data.smaller_side} px"

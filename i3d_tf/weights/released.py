@@ -130,7 +130,7 @@ def _list(names, most=30):
 
 
 def _is_folded(unit, leaf):
-    """Whether our units do without: BatchNorm scales, and biases before BatchNorm."""
+    """Returns whether our units lack it: BatchNorm scales, biases before BatchNorm."""
     return leaf == "scale" or (leaf == "bias" and unit != HEAD)
 
 
