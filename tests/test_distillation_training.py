@@ -8,11 +8,11 @@ import pytest
 import tensorflow as tf
 import tiny
 
-from i3d_tf import RGB, pipeline, training
+from i3d_tf import FLOW, RGB, pipeline, training
 from i3d_tf.checkpoints import load_workdir, load_workdirs, saved_checkpoints
 from i3d_tf.config import StreamTraining
 from i3d_tf.datasets import open_dataset
-from i3d_tf.distillation import lesson, recipes, spec, study
+from i3d_tf.distillation import lesson, recipes, report, spec, study
 from i3d_tf.distillation.adapters import Adapter
 from i3d_tf.distillation.losses import MeanSquaredError, Response
 from i3d_tf.distillation.spec import Distillation, Pair
@@ -27,6 +27,7 @@ from i3d_tf.training.results import NO_FIGURE, Figures
 from i3d_tf.training.state import new_lesson, new_stream_state
 from i3d_tf.training.strategies import distribute
 from i3d_tf.training.updates import make_updates, passes_of
+from i3d_tf.weights.networks import Networks
 
 pytestmark = pytest.mark.usefixtures("shallow_network")
 
@@ -483,6 +484,37 @@ def test_teachers_that_do_not_fit(teacher, data_folder, tmp_path):
         dataclasses.replace(TEACHER, data=wider), tmp_path / "wider"
     )
     refused("data.smaller_side is 64 of the teacher", teacher=(str(other),))
+
+
+def test_a_published_network_teaches_features_alone(monkeypatch):
+    """It names other classes than the data set; nothing is downloaded here."""
+    wanted = []
+
+    def load(sources, *, data, dtype):
+        wanted.append((sources, data, dtype))
+        return Networks(tiny.networks(5, (FLOW,)), list("abcde"), data)
+
+    monkeypatch.setattr("i3d_tf.distillation.lesson.load_networks", load)
+    pair = Pair("Mixed_4f", "Mixed_4f")
+    features = Distillation(inputs=("flow",), features=(pair,))
+    config = student("kinetics400-flow", features)
+    made = new_lesson(RGB, config, new_stream_state(RGB, config, 3), LABELS)
+    assert wanted == [(("kinetics400-flow",), config.data, "float32")]
+    answer, taught = made.teach({"flow": noise(config)[0]["flow"]})
+    assert answer.shape[-1] == 5 and taught.shape[-1] == 832 // 8
+    config = student("kinetics400-flow", RESPONSE)
+    with pytest.raises(
+        ValueError, match="the teacher answers 5 classes .* compare fea"
+    ):
+        new_lesson(RGB, config, new_stream_state(RGB, config, 3), LABELS)
+
+
+def test_a_study_of_a_published_teacher_has_no_figure_of_it(teacher):
+    config = student(teacher, RESPONSE)
+    found = {way: [{"rgb_top1": 0.5}] for way in (study.ALONE, study.DISTILLED)}
+    results = study.results_of(config, None, found, [0])
+    assert results["teacher"] is None
+    assert "| teacher | - | | | |" in report.table(results)
 
 
 @pytest.mark.parametrize("loss", ["similarity", "probabilistic"])
