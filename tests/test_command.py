@@ -105,7 +105,9 @@ sys.argv[0] = "/bin/i3d-evaluate"
 cli()
 """
     done = _run(script, "--help")
-    assert done.stdout.startswith("Accuracy of trained streams and of their fusion.\n")
+    assert done.stdout.startswith(
+        "Measures the accuracy of streams and of their fusion on a data set.\n"
+    )
     for option in ("workdir", "protocol", "fusion", "[no]debug"):
         assert f"\n  --{option}:" in done.stdout
     assert "\n/bin/i3d-evaluate:\n" in done.stdout

@@ -180,13 +180,23 @@ def write_hdf5(path):
         file["features"] = np.zeros(3)
 
 
+def write_npz(path):
+    with path.open("wb") as file:
+        np.savez(file, a=1)
+
+
+def write_npy(path):
+    with path.open("wb") as file:
+        np.save(file, 1)
+
+
 @pytest.mark.parametrize(
     "write, told",
     [
         (write_hdf5, "is an HDF5 file of features; of Keras it would have the weights"),
         (lambda path: path.write_bytes(b"\x89HDF\r\n\x1a\ncut"), "a damaged HDF5 file"),
-        (lambda path: np.savez(path.open("wb"), a=1), "is a ZIP archive of a.npy, not"),
-        (lambda path: np.save(path.open("wb"), 1), "is a NumPy array, not weights of"),
+        (write_npz, "is a ZIP archive of a.npy, not"),
+        (write_npy, "is a NumPy array, not weights of"),
         (lambda path: path.write_bytes(b"GIF89a" + bytes(9)), "is a GIF image, not"),
         (
             lambda path: path.write_bytes(b"\0\0\0\x18ftypmp42" + bytes(9)),
