@@ -59,7 +59,9 @@ def main():
         for name, value in last.items()
         if "loss" not in name
     )
-    print(f"{_WORKDIR.value}: trained {history[-1]['step']} steps; test {figures}")
+    steps = history[-1]["step"]
+    done = "fitted its classifiers" if config.linear else f"trained {steps} steps"
+    print(f"{_WORKDIR.value}: {done}; test {figures}")
 
 
 def cli():

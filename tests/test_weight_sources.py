@@ -176,6 +176,12 @@ def test_flow_begins_with_weights_of_rgb_and_says_so(files, capsys):
         np.testing.assert_array_equal(variable.numpy(), wanted.numpy())
 
 
+def test_rgb_does_not_begin_with_weights_of_flow(files):
+    model = build_i3d(RGB, 3, size=32, width=0.125)
+    with pytest.raises(ValueError, match="the checkpoint is of 2 channels, the model"):
+        set_initial_weights(model, RGB, files["flow"])
+
+
 def test_flow_that_cannot_be_downloaded_begins_with_rgb(files, monkeypatch, capsys):
     checkpoint = open_checkpoint(files["rgb"])
 

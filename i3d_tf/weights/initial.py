@@ -2,7 +2,7 @@
 
 import keras
 
-from i3d_tf.streams import Stream
+from i3d_tf.streams import FLOW, RGB, Stream
 from i3d_tf.weights.catalogue import NETWORKS
 from i3d_tf.weights.checkpoint_file import open_checkpoint
 from i3d_tf.weights.download import Unreachable
@@ -23,7 +23,7 @@ def set_initial_weights(model: keras.Model, stream: Stream, source: str) -> None
       source: weights that `load_released` takes.
 
     Raises:
-      ValueError: the weights do not fit.
+      ValueError: the weights do not fit, or RGB is to begin with weights of flow.
       OSError: the weights cannot be read or downloaded.
     """
     try:
@@ -34,8 +34,9 @@ def set_initial_weights(model: keras.Model, stream: Stream, source: str) -> None
             raise
         print(f"{error}", flush=True)
         checkpoint = open_checkpoint(substitute)
-    load_released(model, checkpoint, new_head=True, new_channels=True)
-    if checkpoint.channels != stream.channels and not checkpoint.is_of_images:
+    crosses = (stream, checkpoint.channels) == (FLOW, RGB.channels)
+    load_released(model, checkpoint, new_head=True, new_channels=crosses)
+    if crosses and not checkpoint.is_of_images:
         print(
             f"{stream.name}: begins with {checkpoint.path}, weights of "
             f"{checkpoint.channels} channels; its first kernel is their mean over the "
