@@ -102,7 +102,7 @@ def test_content_of_the_wheel(wheel):
     wanted = {
         path.relative_to(REPOSITORY).as_posix()
         for package in ("experiments", "flow", "i3d_tf")
-        for pattern in ("*.py", "*.md", "py.typed")
+        for pattern in ("*.py", "*.md", "py.typed", "label_maps/*.txt")
         for path in (REPOSITORY / package).rglob(pattern)
     }
     left_out = ("experiments/notebooks/", "experiments/serving/")
