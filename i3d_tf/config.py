@@ -149,8 +149,8 @@ class Linear:
         standardised features have.
     """
 
-    views: int = 2
-    penalty: float = 1000.0
+    views: int = 4
+    penalty: float = 300.0
 
     def __post_init__(self):
         _at_least("linear.views", self.views, 0)

@@ -1,7 +1,7 @@
 """Your own folder of videos, few of them, in minutes: classifiers on Kinetics features.
 
 The networks keep DeepMind's weights, which were trained on Kinetics-400 and are
-downloaded on first use. The features of three Views of each video are computed once,
+downloaded on first use. The features of five Views of each video are computed once,
 and the classifier of each stream is a ridge regression on them. Flow begins with its
 own published weights, or where these cannot be downloaded with those of RGB.
 
@@ -29,7 +29,7 @@ CONFIG = Config(
     data=Data(dataset="two_stream_folder/mine"),
     rgb=_stream("kinetics400-rgb"),
     flow=_stream("kinetics400-flow"),
-    linear=Linear(views=2, penalty=1000.0),
+    linear=Linear(views=4, penalty=300.0),
     batch_size=1,
     dtype="auto",
 )
