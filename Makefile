@@ -53,7 +53,6 @@ demo: $(INSTALLED)
 
 # The first run downloads 50 MB of weights, and the sample if no VIDEO is named.
 pretrained: $(INSTALLED)
-	@$(RUN) experiments.weights download kinetics400-rgb
 	@video="$(VIDEO)"; test -n "$$video" || video=$$($(RUN) experiments.weights sample) \
 	    && $(RUN) experiments.predict --model kinetics400-rgb --video "$$video" \
 	    --output pretrained

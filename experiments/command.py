@@ -19,6 +19,11 @@ from flow.unexpected import describe, in_one_line
 atexit.register(gc.freeze)
 
 
+# Help of the flag --model.
+MODEL = (
+    "SavedModel of export, or the name of a published model, such as kinetics400 (both "
+    "streams) or kinetics400-rgb, which is downloaded on first use."
+)
 _DEBUG = flags.DEFINE_bool("debug", False, "Print the full traceback of an error.")
 
 

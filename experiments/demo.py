@@ -16,13 +16,7 @@ from absl import flags
 from experiments import command
 from flow.tvl1 import ENGINES, TVL1
 
-_MODEL = flags.DEFINE_string(
-    "model",
-    None,
-    "SavedModel of export, or the name of a published model, such as kinetics400 (both "
-    "streams) or kinetics400-rgb, which is downloaded on first use.",
-    required=True,
-)
+_MODEL = flags.DEFINE_string("model", None, command.MODEL, required=True)
 _HOST = flags.DEFINE_string(
     "host", "127.0.0.1", "Address to listen on; 0.0.0.0: to all networks."
 )

@@ -26,13 +26,7 @@ from experiments import command
 from flow.tvl1 import ENGINES, TVL1
 from i3d_tf.raw_videos import TAILS
 
-_MODEL = flags.DEFINE_string(
-    "model",
-    None,
-    "SavedModel of export, or the name of a published model, such as kinetics400 (both "
-    "streams) or kinetics400-rgb, which is downloaded on first use.",
-    required=True,
-)
+_MODEL = flags.DEFINE_string("model", None, command.MODEL, required=True)
 _VIDEOS = flags.DEFINE_string("videos", None, "Folder of videos.", required=True)
 _OUTPUT = flags.DEFINE_string("output", None, "Folder of features.", required=True)
 _ENDPOINT = flags.DEFINE_string(

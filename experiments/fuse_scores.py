@@ -4,8 +4,8 @@ r"""Accuracy of streams whose scores are saved, and of their fusion.
         --scores runs/flow/evaluation/scores.npz --output runs/both
 
 The files are those of evaluate; videos are matched by id. Another fusion needs no
-network: --fusion probabilities, --fusion_weights
-rgb=1,flow=1.5. Leaves what evaluate leaves.
+network: --fusion probabilities, --fusion_weights rgb=1,flow=1.5. The command leaves the
+same files as evaluate.
 """
 
 from absl import flags

@@ -17,13 +17,7 @@ from absl import flags
 
 from experiments import command
 
-_MODEL = flags.DEFINE_string(
-    "model",
-    None,
-    "SavedModel of export, or the name of a published model, such as kinetics400 (both "
-    "streams) or kinetics400-rgb, which is downloaded on first use.",
-    required=True,
-)
+_MODEL = flags.DEFINE_string("model", None, command.MODEL, required=True)
 _FIRST = flags.DEFINE_string("first", None, "Folder of videos.", required=True)
 _SECOND = flags.DEFINE_string("second", None, "Folder of videos.", required=True)
 _FRAMES = flags.DEFINE_integer("frames", 16, "Frames of each video.", lower_bound=9)

@@ -37,13 +37,7 @@ from flow.unexpected import doing
 # told so, it looks for Keras 2 instead, and does without where there is none.
 os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 
-_MODEL = flags.DEFINE_string(
-    "model",
-    None,
-    "SavedModel of export, or the name of a published model, such as kinetics400 (both "
-    "streams) or kinetics400-rgb, which is downloaded on first use.",
-    required=True,
-)
+_MODEL = flags.DEFINE_string("model", None, command.MODEL, required=True)
 _VIDEO = flags.DEFINE_multi_string(
     "video", None, "File or folder, repeatable; or a camera's number.", required=True
 )

@@ -11,7 +11,7 @@ from i3d_tf.fine_tuning import freeze_up_to
 from i3d_tf.tasks import task_of
 
 
-def load_workdir(workdir, dtype="float32", *, checkpoint=None):
+def load_workdir(workdir, dtype="float32", *, checkpoint=None, streams=None):
     """Loads a run's networks, to compute in `dtype`.
 
     Their weights are the moving averages where the run keeps these.
@@ -20,6 +20,7 @@ def load_workdir(workdir, dtype="float32", *, checkpoint=None):
       workdir: folder of the run.
       dtype: a Keras dtype policy.
       checkpoint: prefix of one of its checkpoints; None is the newest whole one.
+      streams: names of the streams to load; None loads all that were trained.
 
     Returns:
       (config, label names, {stream name: model}).
@@ -31,6 +32,8 @@ def load_workdir(workdir, dtype="float32", *, checkpoint=None):
     config, labels = read_config(workdir)
     models, states = {}, {}
     for stream in config.streams:
+        if streams is not None and stream.name not in streams:
+            continue
         model = task_of(config.data).build(stream, config, len(labels), dtype=dtype)
         training = getattr(config, stream.name)
         if training.freeze_up_to:

@@ -8,8 +8,7 @@ import filelock
 
 import i3d_tf
 from i3d_tf.weights.catalogue import (
-    NETWORKS,
-    TWO_STREAM_MODELS,
+    PUBLISHED_NAMES,
     is_published,
     unknown_name,
 )
@@ -35,7 +34,7 @@ def find_model(model: str | os.PathLike) -> pathlib.Path | str | os.PathLike:
     if not is_published(name):
         raise ValueError(
             f"{name}: there is no such folder; as a name, "
-            + unknown_name(name, [*TWO_STREAM_MODELS, *NETWORKS])
+            + unknown_name(name, PUBLISHED_NAMES)
         )
     # Another version of this project may write other signatures.
     output = cache_folder() / "saved_models" / i3d_tf.__version__ / name

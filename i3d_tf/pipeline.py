@@ -115,6 +115,12 @@ def train_batches(
     return batches if as_codes else _normalised(batches, streams)
 
 
+def train_ids(builder, data, seed, epoch):
+    """Yields the ids of the examples of an epoch, in the order of `train_batches`."""
+    for example in _in_training_order(builder, data, (), (seed, epoch), None):
+        yield example["id"].numpy().decode()
+
+
 def train_id(builder, data, seed, epoch, number, worker=(0, 1), update=None):
     """Id of the example that `train_batches` gives as number `number` of an epoch."""
     order = _in_training_order(builder, data, (), (seed, epoch), update, worker=worker)

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import tiny
 
-from i3d_tf import FLOW, RGB, training
+from i3d_tf import FLOW, RGB, pipeline, training
 from i3d_tf.checkpoints import load_workdir
 from i3d_tf.config import Linear
+from i3d_tf.datasets import open_dataset
 from i3d_tf.evaluation.metrics import softmax
 from i3d_tf.training.linear import fit_ridge
 from i3d_tf.training.state import new_stream_state
@@ -148,6 +149,14 @@ def test_a_run_leaves_what_others_leave(config, data_folder, tmp_path):
     assert training.train(config, tmp_path, data_folder) == history
     again = training.train(config, tmp_path / "again", data_folder)
     assert again == history
+
+
+def test_ids_of_an_epoch_are_those_of_its_batches(config, data_folder):
+    builder = open_dataset(data_folder, config.data.dataset)
+    epoch = builder, config.data, 3, 1
+    one_by_one = [pipeline.train_id(*epoch, number) for number in range(9)]
+    assert list(pipeline.train_ids(*epoch)) == one_by_one
+    assert len(set(one_by_one)) == 9
 
 
 def test_linear_goes_without_a_pose_or_a_teacher():

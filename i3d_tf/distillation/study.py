@@ -94,7 +94,7 @@ def alone(config):
 
 
 def taught(config, distillation):
-    """The student's config with another distillation; None is none."""
+    """The student's config with another distillation, or without one."""
     name = student_of(config)
     training = dataclasses.replace(getattr(config, name), distillation=distillation)
     return dataclasses.replace(config, **{name: training})

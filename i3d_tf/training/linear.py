@@ -93,8 +93,7 @@ def view_features(config, model, stream, builder) -> Features:
         disable=None,
     ) as bar:
         for epoch in range(config.linear.views):
-            number = 0
-            for inputs, _ in pipeline.train_batches(
+            batches = pipeline.train_batches(
                 builder,
                 config.data,
                 [stream],
@@ -102,13 +101,11 @@ def view_features(config, model, stream, builder) -> Features:
                 seed=config.seed,
                 epoch=epoch,
                 as_codes=True,
-            ):
+            )
+            ids = pipeline.train_ids(builder, config.data, config.seed, epoch)
+            for id_, (inputs, _) in zip(ids, batches, strict=True):
                 clips = normalise(inputs[stream.name], stream)
-                id_ = pipeline.train_id(
-                    builder, config.data, config.seed, epoch, number
-                )
                 found.setdefault(id_, []).append(of_clips(clips).numpy()[0])
-                number += 1
                 bar.update()
         labels = {}
         for inputs, targets, ids in pipeline.eval_batches(

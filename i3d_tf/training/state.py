@@ -22,7 +22,8 @@ class StreamState(tf.train.Checkpoint):
     Attributes:
       model: its network.
       optimizer: Keras's, whose momenta these are.
-      averages: moving averages of the model's trained weights, in their order, or none.
+      averages: moving averages of the model's trained weights, in their order; an empty
+        list if the run keeps none.
       adapters: layers that are trained beside the model; only of `new_lesson`.
       plateau: of the learning rate.
       loss_scale, good_updates: the factor of the loss under mixed_float16, and the

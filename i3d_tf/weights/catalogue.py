@@ -188,6 +188,9 @@ TWO_STREAM_MODELS = {
 }
 
 
+PUBLISHED_NAMES = (*TWO_STREAM_MODELS, *NETWORKS)
+
+
 def network_of(name: str) -> ReleasedNetwork:
     """Returns the published network of this name.
 
@@ -209,7 +212,7 @@ def networks_of(name: str) -> tuple[ReleasedNetwork, ...]:
         return TWO_STREAM_MODELS[name].networks
     if name in NETWORKS:
         return (NETWORKS[name],)
-    raise ValueError(unknown_name(name, [*TWO_STREAM_MODELS, *NETWORKS]))
+    raise ValueError(unknown_name(name, PUBLISHED_NAMES))
 
 
 def network_at(prefix: str) -> ReleasedNetwork | None:
@@ -224,7 +227,7 @@ def network_at(prefix: str) -> ReleasedNetwork | None:
 
 def is_published(name: str) -> bool:
     """Returns whether `name` is that of a published network or two-stream model."""
-    return name in NETWORKS or name in TWO_STREAM_MODELS
+    return name in PUBLISHED_NAMES
 
 
 def unknown_name(name: str, known) -> str:

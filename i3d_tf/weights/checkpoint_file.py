@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from i3d_tf.checkpoints import find_run, load_workdir
+from i3d_tf.checkpoints import find_run, load_workdir, read_config
 from i3d_tf.config import Data
 from i3d_tf.weights.catalogue import (
     NETWORKS,
@@ -150,12 +150,15 @@ def _require_file(path):
 
 def _of_run(workdir, checkpoint, stream):
     """Returns the `CheckpointFile` of a network that a run has trained."""
-    config, classes, models = load_workdir(workdir, checkpoint=checkpoint)
     path = checkpoint or workdir
-    if stream not in models and len(models) > 1:
+    trained = [trained.name for trained in read_config(workdir)[0].streams]
+    if stream not in trained and len(trained) > 1:
         wanted = f"none is {stream!r}" if stream else "name one"
-        raise ValueError(f"{path}: it trained {' and '.join(models)}; {wanted}")
-    name = stream if stream in models else next(iter(models))
+        raise ValueError(f"{path}: it trained {' and '.join(trained)}; {wanted}")
+    name = stream if stream in trained else trained[0]
+    config, classes, models = load_workdir(
+        workdir, checkpoint=checkpoint, streams=[name]
+    )
     variables = {variable.path: variable for variable in models[name].weights}
     known, unknown = KERAS.translate(variables)
     return CheckpointFile(
